@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# ci.sh [--long]: all tests, in two builds, ending with one line "N passed, N failed".
+#   build-test   gcc, every suite but `long`
+#   build-asan   clang with ASan and UBSan, without the suites `once` and `long`
+# A test that makes no sense twice (static checks, real processes, mass simulation) is in suite
+# `once`. --long runs suite `long` in the gcc build instead. What cannot be configured or compiled
+# counts as one failure. All of it needs no network.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+# Debian's own tools, whatever comes first in PATH: its python3 has Debian's protobuf.
+export PATH=/usr/bin:/bin:$PATH
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:allocator_may_return_null=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
+start=$SECONDS
+broken=0
+logs=()
+beat=
+
+say() { printf '[%3ds] %s\n' "$((SECONDS - start))" "$*"; }
+
+# Shows every 30 s that a silent step is alive.
+heartbeat() {
+    { while sleep 30; do say "… still at: $1"; done; } &
+    beat=$!
+}
+
+quiet() {
+    [ -z "$beat" ] || { kill "$beat" && wait "$beat"; } 2>/dev/null
+    beat=
+}
+trap quiet EXIT
+trap 'quiet; exit 130' INT TERM
+
+# build FOLDER OPTION…: configure once (again when the options change) and compile.
+build() {
+    local folder=$1 stamp=$1/ci-options
+    shift
+    local options=(-Dwerror=true "$@")
+    mkdir -p "$folder"
+    if [ ! -f "$folder/build.ninja" ] || [ "$(cat "$stamp" 2>/dev/null)" != "${CC:-} ${options[*]}" ]; then
+        say "configure $folder"
+        rm -rf "$folder"
+        mkdir -p "$folder"
+        if ! /usr/bin/meson setup "$folder" "${options[@]}" >"$folder/setup.log" 2>&1; then
+            tail -40 "$folder/setup.log"
+            say "FAILED: $folder cannot be configured"
+            rm -f "$folder/build.ninja"
+            broken=$((broken + 1))
+            return 1
+        fi
+        echo "${CC:-} ${options[*]}" >"$stamp"
+    fi
+    say "compile $folder"
+    heartbeat "compile $folder"
+    if ! ninja -C "$folder" -k 0 >"$folder/compile.log" 2>&1; then
+        quiet
+        grep -E -A12 '(error|warning|FAILED):|^FAILED|Error' "$folder/compile.log" | head -120
+        say "FAILED: $folder cannot be compiled (all of it: $folder/compile.log)"
+        broken=$((broken + 1))
+        return 1
+    fi
+    quiet
+}
+
+# run FOLDER ARGUMENT…: run tests; what they did is in testlog.json, which the summary reads.
+run() {
+    local folder=$1 log=$1/meson-logs/testlog.json
+    shift
+    say "test $folder"
+    rm -f "$log"
+    heartbeat "test $folder"
+    /usr/bin/meson test -C "$folder" --no-rebuild --print-errorlogs "$@" 2>&1 |
+        grep -v -E '^(ninja: |Full log written|$)'
+    quiet
+    logs+=("$log")
+}
+
+if [ "${1:-}" = --long ]; then
+    build build-test && run build-test --suite long
+else
+    tests=() # with the second build under way nothing is tested, lest times be judged under load
+    build build-test && tests+=(plain)
+    CC=clang build build-asan -Db_sanitize=address,undefined -Db_lundef=false \
+        -Doptimization=1 && tests+=(asan)
+    for which in "${tests[@]}"; do
+        case $which in
+            plain) run build-test --no-suite long ;;
+            asan) run build-asan --no-suite long --no-suite once ;;
+        esac
+    done
+    if ls tests/mutants/*.patch >/dev/null 2>&1 && [ "$broken" = 0 ]; then
+        say 'mutants'
+        heartbeat mutants
+        tools/mutants --log build-test/meson-logs/mutants.json
+        quiet
+        logs+=(build-test/meson-logs/mutants.json)
+    fi
+fi
+say 'done'
+tools/sum-tests --broken "$broken" "${logs[@]}"
