@@ -38,7 +38,8 @@ build() {
     shift
     local options=(-Dwerror=true "$@")
     mkdir -p "$folder"
-    if [ ! -f "$folder/build.ninja" ] || [ "$(cat "$stamp" 2>/dev/null)" != "${CC:-} ${options[*]}" ]; then
+    if [ ! -f "$folder/build.ninja" ] ||
+        [ "$(cat "$stamp" 2>/dev/null)" != "${CC:-} ${options[*]}" ]; then
         say "configure $folder"
         rm -rf "$folder"
         mkdir -p "$folder"
