@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * net.h: stream connections, completion-shaped (style §8): accept, receive, send, close, wait. Adapters: epoll
+ * (emulates completions), sim, later uring. Bytes received lie in a buffer of the adapter until
+ * net_consume; not consuming is back-pressure: no more is read. One send in flight per connection:
+ * the caller keeps its output and submits it once per turn.
+ * Owner: one thread (a shard). Bounds: CONNECTIONS_MAX per shard, 16 KiB receive buffer each while data waits. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+
+typedef struct { uint32_t index, generation; } net_conn;
+
+enum net_event_kind {
+    NET_ACCEPTED, /* conn, peer */
+    NET_CONNECTED,/* conn: an outgoing one stands (clients, tools) */
+    NET_RECEIVED, /* conn, bytes: all unconsumed bytes so far */
+    NET_SENT,     /* conn, sent: bytes that left; the rest of the submitted slice was not taken */
+    NET_CLOSED,   /* conn, status: by the peer or an error; the last event of a connection */
+    NET_WOKEN,    /* a waker was called */
+};
+
+struct net_event {
+    enum net_event_kind kind;
+    net_conn conn;
+    struct slice bytes; /* mutable through net_bytes: the WebSocket layer unmasks in place */
+    uint8_t *mutable_bytes;
+    size_t sent;
+    enum status status;
+    uint8_t peer[16]; /* IPv6, or IPv4 mapped */
+    uint16_t peer_port;
+};
+
+struct net {
+    const struct net_vtable *vtable;
+};
+
+struct net_vtable {
+    /* Wait at most timeout_ms (0: do not, -1: for ever) and return up to `max` events. One syscall when idle. */
+    size_t (*wait)(struct net *, struct net_event *out, size_t max, int64_t timeout_ms);
+    /* The first `bytes` of the connection's received bytes are done with. */
+    void (*consume)(struct net *, net_conn, size_t bytes);
+    /* Send; the bytes must stand until NET_SENT. One at a time. */
+    void (*send)(struct net *, net_conn, struct slice bytes);
+    /* Close; no event follows, the handle is stale at once. `reset`: drop unsent bytes. */
+    void (*close)(struct net *, net_conn, bool reset);
+    /* Stop or resume accepting (caps, drain). */
+    void (*accepting)(struct net *, bool on);
+};
