@@ -44,7 +44,8 @@ void buf_zero(struct buf *buf, size_t bytes);
 /* Reserve `bytes` and return where they start, or NULL and `overflow`. */
 uint8_t *buf_reserve(struct buf *buf, size_t bytes);
 
-/* Fixed-width reads that consume from the front of `in`; false, and `in` left alone, if too short. */
+/* Fixed-width reads that consume from the front of `in`; false, and `in` left alone, if it is too
+ * short. */
 bool take_u8(struct slice *in, uint8_t *out);
 bool take_u16be(struct slice *in, uint16_t *out);
 bool take_u32be(struct slice *in, uint32_t *out);

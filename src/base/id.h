@@ -28,7 +28,8 @@ static inline bool id_is_zero(const uint8_t at[ID_BYTES])
     return any == 0;
 }
 
-/* Copy an id out of a wire field of exactly 16 bytes; false, and `at` zeroed, for any other length. */
+/* Copy an id out of a wire field of exactly 16 bytes; false, and `at` zeroed, for any other
+ * length. */
 static inline bool id_take(uint8_t at[ID_BYTES], struct slice field)
 {
     memset(at, 0, ID_BYTES);

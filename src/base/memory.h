@@ -27,7 +27,8 @@ void memory_free(void *memory); /* NULL is fine */
  * with `for_ever` every later one too. 0 plans no fault. Resets memory_fault_fired. */
 void memory_fault_plan(uint64_t nth, bool for_ever);
 
-/* Whether the planned fault has refused anything yet: a sweep ends with the first run it has not. */
+/* Whether the planned fault has refused anything yet: a sweep ends with the first run in which it
+ * has not. */
 bool memory_fault_fired(void);
 
 /* Blocks this thread has taken and not given back; may be negative where blocks change threads. */
