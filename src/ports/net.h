@@ -18,7 +18,7 @@ enum net_event_kind {
     NET_ACCEPTED, /* conn, peer */
     NET_CONNECTED,/* conn: an outgoing one stands (clients, tools) */
     NET_RECEIVED, /* conn, bytes: all unconsumed bytes so far */
-    NET_SENT,     /* conn, sent: bytes that left; the rest of the submitted slice was not taken */
+    NET_SENT,     /* conn, sent: all submitted bytes left */
     NET_CLOSED,   /* conn, status: by the peer or an error; the last event of a connection */
     NET_WOKEN,    /* a waker was called */
 };
@@ -26,8 +26,8 @@ enum net_event_kind {
 struct net_event {
     enum net_event_kind kind;
     net_conn conn;
-    struct slice bytes; /* mutable through net_bytes: the WebSocket layer unmasks in place */
-    uint8_t *mutable_bytes;
+    uint8_t *bytes; /* RECEIVED: mutable, since the WebSocket layer unmasks in place */
+    size_t bytes_count;
     size_t sent;
     enum status status;
     uint8_t peer[16]; /* IPv6, or IPv4 mapped */
@@ -47,6 +47,8 @@ struct net_vtable {
     void (*send)(struct net *, net_conn, struct slice bytes);
     /* Close; no event follows, the handle is stale at once. `reset`: drop unsent bytes. */
     void (*close)(struct net *, net_conn, bool reset);
+    /* Start an outgoing connection; NET_CONNECTED or NET_CLOSED follows. BUSY at CONNECTIONS_MAX. */
+    enum status (*connect)(struct net *, const uint8_t peer[16], uint16_t port, net_conn *out) MUST_USE;
     /* Stop or resume accepting (caps, drain). */
     void (*accepting)(struct net *, bool on);
 };

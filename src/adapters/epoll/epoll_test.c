@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "adapters/epoll/epoll.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define BULK (1024 * 1024)
+
+static const uint8_t loopback[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
+
+struct world {
+    struct epoll server, client;
+    net_conn at_server, at_client;
+};
+
+/* The next event of `kind`; everything else on the way must be expected by nobody. */
+static struct net_event await(struct epoll *epoll, enum net_event_kind kind)
+{
+    struct net_event event;
+    for (int tries = 0; tries < 1000; tries++) {
+        if (epoll->net.vtable->wait(&epoll->net, &event, 1, 10) == 0)
+            continue;
+        assert_int_equal(event.kind, kind);
+        return event;
+    }
+    fail_msg("no event of kind %d within 10 s", kind);
+    return event;
+}
+
+static int setup(void **state)
+{
+    static struct world world;
+    struct epoll_options serve = {.address = loopback, .connections_max = 4};
+    struct epoll_options call = {.connections_max = 4};
+    assert_int_equal(epoll_open(&world.server, &serve, NULL), STATUS_OK);
+    assert_int_equal(epoll_open(&world.client, &call, NULL), STATUS_OK);
+    assert_int_equal(world.client.net.vtable->connect(&world.client.net, loopback,
+                                                      epoll_port(&world.server), &world.at_client),
+                     STATUS_OK);
+    struct net_event accepted = await(&world.server, NET_ACCEPTED);
+    assert_memory_equal(accepted.peer, loopback, 16);
+    world.at_server = accepted.conn;
+    await(&world.client, NET_CONNECTED);
+    *state = &world;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *world = *state;
+    epoll_close(&world->server);
+    epoll_close(&world->client);
+    return 0;
+}
+
+static void bytes_cross_and_a_close_is_seen(void **state)
+{
+    struct world *world = *state;
+    world->client.net.vtable->send(&world->client.net, world->at_client, SLICE_LITERAL("hello"));
+    assert_int_equal(await(&world->client, NET_SENT).sent, 5);
+    struct net_event got = await(&world->server, NET_RECEIVED);
+    assert_int_equal(got.bytes_count, 5);
+    assert_memory_equal(got.bytes, "hello", 5);
+    world->server.net.vtable->consume(&world->server.net, got.conn, 5);
+    world->client.net.vtable->close(&world->client.net, world->at_client, false);
+    assert_int_equal(await(&world->server, NET_CLOSED).status, STATUS_CLOSED);
+    assert_int_equal(world->server.conns.used, 0);
+}
+
+static void unconsumed_bytes_come_again_with_more(void **state)
+{
+    struct world *world = *state;
+    world->client.net.vtable->send(&world->client.net, world->at_client, SLICE_LITERAL("ab"));
+    await(&world->client, NET_SENT);
+    await(&world->server, NET_RECEIVED);
+    world->client.net.vtable->send(&world->client.net, world->at_client, SLICE_LITERAL("cd"));
+    await(&world->client, NET_SENT);
+    struct net_event got = await(&world->server, NET_RECEIVED);
+    assert_int_equal(got.bytes_count, 4);
+    assert_memory_equal(got.bytes, "abcd", 4);
+}
+
+/* A reader that does not consume is not read; the sender is told only when all has left. */
+static void back_pressure_holds_and_lets_go(void **state)
+{
+    struct world *world = *state;
+    static uint8_t bulk[4 * BULK];
+    for (size_t i = 0; i < sizeof bulk; i++)
+        bulk[i] = (uint8_t)(i * 31 >> 3);
+    world->client.net.vtable->send(&world->client.net, world->at_client, slice_make(bulk, sizeof bulk));
+    size_t received = 0;
+    bool sent = false;
+    struct net_event event;
+    for (int turns = 0; turns < 100000 && (received < sizeof bulk || !sent); turns++) {
+        if (world->client.net.vtable->wait(&world->client.net, &event, 1, 0) == 1) {
+            assert_int_equal(event.kind, NET_SENT);
+            assert_int_equal(event.sent, sizeof bulk);
+            sent = true;
+        }
+        if (world->server.net.vtable->wait(&world->server.net, &event, 1, 1) == 0)
+            continue;
+        assert_int_equal(event.kind, NET_RECEIVED);
+        assert_true(event.bytes_count <= EPOLL_RECEIVE_BYTES);
+        assert_memory_equal(event.bytes, bulk + received, event.bytes_count);
+        received += event.bytes_count;
+        world->server.net.vtable->consume(&world->server.net, event.conn, event.bytes_count);
+    }
+    assert_int_equal(received, sizeof bulk);
+    assert_true(sent);
+}
+
+static void a_wake_from_elsewhere_ends_the_wait(void **state)
+{
+    struct world *world = *state;
+    waker_wake(&world->server.waker);
+    waker_wake(&world->server.waker);
+    await(&world->server, NET_WOKEN);
+    struct net_event event;
+    assert_int_equal(world->server.net.vtable->wait(&world->server.net, &event, 1, 0), 0);
+}
+
+static void past_the_cap_connections_are_refused(void **state)
+{
+    struct world *world = *state;
+    struct epoll many;
+    struct epoll_options call = {.connections_max = 8};
+    assert_int_equal(epoll_open(&many, &call, NULL), STATUS_OK);
+    net_conn conn;
+    struct net_event event;
+    int accepted = 0, refused = 0;
+    for (int i = 0; i < 4; i++) /* one stands already, of at most four */
+        assert_int_equal(many.net.vtable->connect(&many.net, loopback, epoll_port(&world->server), &conn),
+                         STATUS_OK);
+    for (int turns = 0; turns < 1000 && accepted + refused < 4; turns++) {
+        if (world->server.net.vtable->wait(&world->server.net, &event, 1, 1) == 1)
+            accepted++;
+        if (many.net.vtable->wait(&many.net, &event, 1, 1) == 1 && event.kind == NET_CLOSED)
+            refused++;
+    }
+    assert_int_equal(accepted, 3);
+    assert_int_equal(refused, 1);
+    assert_int_equal(world->server.conns.refused, 1);
+    epoll_close(&many);
+}
+
+static void a_stale_handle_does_nothing(void **state)
+{
+    struct world *world = *state;
+    world->server.net.vtable->close(&world->server.net, world->at_server, true);
+    world->server.net.vtable->send(&world->server.net, world->at_server, SLICE_LITERAL("x"));
+    world->server.net.vtable->consume(&world->server.net, world->at_server, 1);
+    world->server.net.vtable->close(&world->server.net, world->at_server, false);
+    assert_int_equal(await(&world->client, NET_CLOSED).status, STATUS_CLOSED);
+}
+
+static void a_taken_port_is_said(void **state)
+{
+    struct world *world = *state;
+    struct epoll second;
+    struct failure failure;
+    struct epoll_options serve = {
+        .address = loopback, .port = epoll_port(&world->server), .connections_max = 4};
+    assert_int_equal(epoll_open(&second, &serve, &failure), STATUS_CONFLICT);
+    assert_non_null(strstr(failure.text, "cannot listen on port"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bytes_cross_and_a_close_is_seen, setup, teardown),
+        cmocka_unit_test_setup_teardown(unconsumed_bytes_come_again_with_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(back_pressure_holds_and_lets_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_wake_from_elsewhere_ends_the_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(past_the_cap_connections_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_stale_handle_does_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_taken_port_is_said, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
