@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * row.h: the names of what the store holds (storage §§2.1, 4): tables, keys, rows read back. Here and
  * not in the port, because folds and sessions name rows without knowing a store.
+ * Write rules, which make every batch repeatable in any order:
+ *   PUT   the higher stamp wins, an equal stamp overwrites (same bytes by the folds' rule R7);
+ *   MAX   up to 4 u64 columns, pairwise max, no stamp;
+ *   CLAIM put if absent: what stands there already stays.
  * Invariants: a key's unused parts are zero, so that keys compare by their bytes' meaning.
  * Values are opaque: version byte ‖ row of row.proto. Source: storage §§4, 5. */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/id.h"
@@ -30,6 +35,9 @@ enum table {
 enum dir_type { DIR_USER = 1, DIR_NAME, DIR_DEVICE, DIR_VAULT, DIR_INVITE };
 enum meta_name { META_PART = 1 /* MAX columns {log_epoch, next offset} per partition in `a` */ };
 
+enum mark_column { MARK_DELIVERED, MARK_READ };
+enum cursor_column { CURSOR_USEQ, CURSOR_DSEQ, CURSOR_CONN };
+
 struct row_key {
     enum table table;
     uint8_t a[ID_BYTES], b[ID_BYTES];
@@ -45,3 +53,32 @@ struct row {
     uint64_t columns[STORE_COLUMNS];   /* MAX tables; zeros when not found */
     uint64_t stamp;
 };
+
+enum row_write_kind { ROW_PUT, ROW_MAX, ROW_CLAIM };
+
+struct row_write {
+    enum row_write_kind kind;
+    struct row_key key;
+    uint64_t stamp;
+    struct slice value;
+    uint64_t columns[STORE_COLUMNS];
+};
+
+/* A key; NULL for a or b leaves it zero. */
+struct row_key row_key_make(enum table table, const uint8_t *a, const uint8_t *b, uint64_t n);
+
+/* Order of a range: table, a, b, n (bytes as memcmp): <0, 0, >0. */
+int row_key_compare(const struct row_key *a, const struct row_key *b);
+
+/* Do two keys share a partition, so that neighbouring writes of both are atomic? */
+bool row_same_partition(const struct row_key *a, const struct row_key *b);
+
+/* Merge one write into `row`, which holds what stands there (found or not), by the rules above.
+ * Returns whether anything changed. The value is borrowed from the write. */
+bool row_merge(struct row *row, const struct row_write *write);
+
+/* Write timestamp of what a record wrote (storage §2.1): rises with the log position. */
+static inline uint64_t row_stamp(uint32_t log_epoch, uint64_t offset)
+{
+    return ((uint64_t)log_epoch << 48) + offset + 1;
+}

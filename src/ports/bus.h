@@ -12,10 +12,9 @@
 #include "base/id.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "base/topic.h"
 
 #define BUS_RECORD_BYTES_MAX (256u * 1024u)
-
-enum topic { TOPIC_MESSAGES = 1, TOPIC_DELIVERIES = 2 };
 
 /* Facts fixed at open. */
 struct bus_facts {
