@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * faults.h: the fault sweep, for tests alone (style §9, FAULTS). Run a piece of code again and again
- * while the first, second, third … allocation fails, once and then for ever, until a run is clean:
+ * faults.h: the fault sweep, for tests alone (style §9, FAULTS). Run a piece of code again and
+ * again while the first, second, third … allocation fails, once and then for ever, until a run is
+ * clean:
  *     for (struct faults faults = {0}; faults_next(&faults);) { … }
  * The body must give back all it took, whichever allocation failed.
  * Owner: the test's thread. */
