@@ -23,6 +23,7 @@
 #include "base/row.h"
 #include "base/topic.h"
 #include "wire/gen/record.pb.h"
+#include "wire/gen/row.pb.h"
 
 #define FOLD_ROUNDS 3
 #define FOLD_WANTS_MAX 32u
@@ -117,8 +118,8 @@ struct fold_outcome {
 bool fold_plan(const struct fold_record *record, struct fold_reads *reads, struct arena *arena);
 
 /* Decide. BUSY: the arena is exhausted (and the outcome empty). CORRUPT: a row cannot be read. */
-enum status fold_apply(const struct fold_record *record, const struct fold_reads *reads,
-                       struct arena *arena, struct fold_outcome *out) MUST_USE;
+MUST_USE enum status fold_apply(const struct fold_record *record, const struct fold_reads *reads,
+                                struct arena *arena, struct fold_outcome *out);
 
 /* ---- for the folds of this room ---- */
 struct fold_want *fold_want_get(struct fold_reads *reads, enum table table, const uint8_t *a,
@@ -143,4 +144,9 @@ void fold_max(struct fold_outcome *out, bool late, struct arena *arena, struct r
 struct pb_record *fold_emit(struct fold_outcome *out, struct arena *arena, enum topic topic,
                             const uint8_t key[ID_BYTES]);
 
+/* As fold_put, after the emissions. */
+void fold_put_late(struct fold_outcome *out, struct arena *arena, struct row_key key,
+                   uint64_t stamp, struct slice value);
+/* Is the record at or below what a head has applied? */
+bool fold_applied(const struct fold_record *record, const struct pb_place *applied);
 int fold_place_compare(const struct fold_place *a, const struct fold_place *b);
