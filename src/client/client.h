@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client.h: the client's mind: a value goes in, effects come out (design §8).
+ * The host executes one effect batch in this order: all of `store` in one transaction; then the frames;
+ * then the notices (a message notice only if its store op really inserted). If the transaction fails
+ * the host deinits the client and restores a new one from its rows.
+ * Invariants (client_check): cursor, conn and counters never fall within a log_epoch; nothing is sent
+ * that is not stored; a message is SENT, FAILED or in the outbox until its mid returns.
+ * Owner: one thread. Memory: two arenas under the host's ceiling. Source: design §5, protocol, e2ee §§4–7. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "ports/e2ee.h"
+#include "wire/gen/frame.pb.h"
+#include "wire/gen/host.pb.h"
+
+#define CLIENT_CHATS_MAX 1024
+#define CLIENT_USERS_MAX 1024
+#define CLIENT_OUTBOX_MAX 1024   /* unsettled messages, all chats */
+#define CLIENT_REQUESTS_MAX 512  /* answers awaited on one connection */
+#define CLIENT_WAITING_MAX 16    /* commands that wait for a name to be looked up */
+#define CLIENT_SPANS_MAX 64
+#define CLIENT_HIDDEN_MAX 128
+#define CLIENT_REMOVED_MAX 32
+#define CLIENT_DEVICES_MAX 64    /* of one user, over all its lists */
+#define CLIENT_BYTES_DEFAULT ((size_t)64 << 20)
+
+struct client_span {
+    uint64_t from, to;
+};
+
+struct client_chat {
+    uint8_t id[ID_BYTES], peer[ID_BYTES];
+    uint64_t head, mls_epoch, floor;
+    uint32_t gen;
+    struct slice policy;
+    uint64_t delivered_by_all, read_by_all, own_read, read_wish, delivered_wish;
+    struct client_span spans[CLIENT_SPANS_MAX]; /* held rows, ascending, never touching */
+    uint32_t span_count;
+    uint64_t hidden[CLIENT_HIDDEN_MAX];
+    uint32_t hidden_count;
+    struct { uint8_t device[ID_BYTES]; uint64_t cseq; } removed[CLIENT_REMOVED_MAX];
+    uint32_t removed_count;
+    uint64_t load_upto, next_sctr, snapshot_sctr, joined;
+    uint8_t create_mid[ID_BYTES];
+    bool created, create_wanted;
+    /* of this connection only */
+    bool dirty, resend, create_sent, start_next;
+    uint64_t resend_at;
+};
+
+struct client_entry { /* of the outbox */
+    struct client_chat *chat;
+    uint8_t mid[ID_BYTES];
+    uint64_t sctr, made_ms, sent_ms;
+    enum pb_outbox_state state;
+    bool reseal, flying; /* flying: sent on this connection since the chat last started anew */
+    struct slice envelope, content;
+};
+
+struct client_user {
+    uint8_t id[ID_BYTES];
+    uint8_t aik[32], dl_hash[32];
+    uint32_t dl_n;
+    struct slice username, dl;
+    struct { uint8_t id[ID_BYTES], sigpub[32]; bool removed; } devices[CLIENT_DEVICES_MAX];
+    uint32_t device_count;
+    bool broken, dirty, fetching, fetched; /* the last two: on this connection */
+    uint64_t wanted_n; /* a list of this number is said to exist */
+};
+
+struct client_request {
+    uint32_t req, kind, command; /* kind: enum pb_frame_body of the request; command: the host's number */
+    uint8_t id[ID_BYTES];
+    uint64_t n;
+};
+
+struct client_waiting { /* a SEND or OPEN whose chat is not known yet */
+    bool used, is_send, asked;
+    uint32_t command;
+    struct slice username, text;
+    uint8_t user[ID_BYTES];
+};
+
+enum client_phase {
+    CLIENT_PHASE_IDLE,       /* no connection; maybe waiting to connect */
+    CLIENT_PHASE_CONNECTING, /* asked the host */
+    CLIENT_PHASE_GREETING,   /* connected, before WELCOME */
+    CLIENT_PHASE_ENROLLING,  /* REGISTER or LOGIN, then under the grant */
+    CLIENT_PHASE_HELLO,      /* HELLO sent */
+    CLIENT_PHASE_READY,      /* a session */
+};
+
+enum client_enrol { /* what the sign-up or sign-in waits for */
+    CLIENT_ENROL_NONE, CLIENT_ENROL_ASKED, CLIENT_ENROL_VAULT_GET, CLIENT_ENROL_VAULT_PUT,
+    CLIENT_ENROL_LIST_GET, CLIENT_ENROL_LIST_PUT,
+};
+
+struct client {
+    struct arena boot, blob[2], step;
+    int blob_now;
+    size_t blob_live;
+    struct e2ee *e2ee;
+    bool restored, exhausted;
+
+    /* the account: META */
+    struct slice server, server_name, username, device_name, keys;
+    uint8_t user[ID_BYTES], device[ID_BYTES];
+    uint64_t conn, useq, dseq, regressed_ms;
+    uint32_t log_epoch, dl_n;
+    struct slice useq_witness, log_witness;
+    bool enrolled, meta_dirty;
+
+    struct client_chat *chats[CLIENT_CHATS_MAX];
+    uint32_t chat_count;
+    struct client_user *users[CLIENT_USERS_MAX];
+    uint32_t user_count;
+    struct client_entry outbox[CLIENT_OUTBOX_MAX];
+    uint32_t outbox_count;
+
+    /* the connection */
+    enum pb_client_state state, told_state;
+    enum client_phase phase;
+    bool read_only, stopped, synced, syncing, snapshotting, loading, acked_lazy;
+    uint32_t attempts, failed_repairs, next_req, server_proto;
+    uint64_t retry_at, ping_at, dead_at, settle_at, load_at, ready_useq, acked_useq, synced_mono;
+    uint64_t repair_useq, snapshot_useq, ready_dl_n;
+    uint32_t ready_epoch;
+    uint8_t nonce[32];
+    uint64_t load_before, load_after;
+    uint8_t load_chat[ID_BYTES];
+    bool need_repair;
+    bool deferred; /* entries wait for a device list */
+    struct client_request requests[CLIENT_REQUESTS_MAX];
+    uint32_t request_count;
+    struct client_waiting waiting[CLIENT_WAITING_MAX];
+
+    /* sign-up or sign-in under way */
+    enum client_enrol enrol;
+    bool enrol_wanted, enrol_registers, enrol_sent;
+    uint32_t enrol_command, enrol_tries;
+    struct slice enrol_password, enrol_invite, enrol_list;
+    uint64_t enrol_dl_n;
+    uint8_t remove_device[ID_BYTES];
+    uint32_t remove_command;
+
+    /* of the step under way */
+    uint64_t now_ms, mono_ms, random_count;
+    uint8_t entropy[32];
+    struct pb_host_effects *out;
+    size_t store_capacity, frame_capacity, notice_capacity;
+};
+
+/* OK, or BUSY: the ceiling is too low. Follow with EventRestore (also without rows: `last`). */
+enum status client_init(struct client *client, size_t bytes_max) MUST_USE;
+void client_deinit(struct client *client);
+
+/* One step. `out` lives until the next step. INVALID: an event out of place (before restore, unknown
+ * body); BUSY: the ceiling is reached, `out` is empty: deinit and restore. Input from the server is
+ * data: it never makes a step fail. */
+enum status client_step(struct client *client, const struct pb_host_event *event,
+                        struct pb_host_effects *out) MUST_USE;
+
+/* Assert the invariants. O(state). */
+void client_check(const struct client *client);
+
+/* The chat, user or outbox entry, or NULL. O(n). */
+struct client_chat *client_chat_find(const struct client *client, const uint8_t id[ID_BYTES]);
+struct client_user *client_user_find(const struct client *client, const uint8_t id[ID_BYTES]);
+struct client_user *client_user_named(const struct client *client, struct slice username);
+const struct client_entry *client_entry_find(const struct client *client, const uint8_t mid[ID_BYTES]);
+
+/* Is the row of this number stored here? */
+bool client_chat_holds(const struct client_chat *chat, uint64_t cseq);
+/* Bodies are still loaded after a SNAPSHOT. */
+bool client_is_lazy(const struct client *client);
+/* Tick of an own message that stands at `cseq`. */
+enum pb_tick client_tick(const struct client_chat *chat, uint64_t cseq);
