@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * account.h: ACCOUNT records in the inbox fold: sign-up, device list, vault, password, invites.
- * Invariants: each is compare-and-set on a number of the user's head, so that a repeat changes nothing;
- * directory rows come first, the head last; a row that carries this record's own stamp was written by an
+ * Invariants: each is compare-and-set on a number of the user's head, so that a repeat changes
+ * nothing;
+ * directory rows come first, the head last; a row that carries this record's own stamp was written
+ * by an
  * attempt that a crash cut short, and counts as not yet there.
  * What a gateway decides before the append (policy of sign-up, old password, validity of a name) is
  * not decided again. Identity reset (devlist flag 1) is refused here.

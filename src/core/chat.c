@@ -7,7 +7,8 @@
  *   DEVICE_CHANGE  names a leaf or an unknown removal → side row, row + head
  *   RECEIPT        chat_receipt.c
  *
- * A final refusal consumes the counter of a known sender: that head write comes after its REJECTED. */
+ * A final refusal consumes the counter of a known sender: that head write comes after its
+ * REJECTED. */
 #include "core/chat.h"
 
 #include <string.h>
@@ -86,7 +87,8 @@ void chat_plan(const struct fold_record *record, struct fold_reads *reads, struc
     }
 }
 
-/* Stored already: its announcements again, from what is stored. No row: it was refused or a repeat. */
+/* Stored already: its announcements again, from what is stored. No row: it was refused or a
+ * repeat. */
 static void replay(struct chat_state *chat)
 {
     const struct fold_want *rows = fold_range(chat->reads, FOLD_BY_STAMP, TABLE_MSG);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Receipts: marks are max-merged, and when the minimum over the other members advances, the authors of
+ * Receipts: marks are max-merged, and when the minimum over the other members advances, the
+ * authors of
  * the passed numbers hear of it. The announcement goes first and the mark, which is its head,
  * last: a replay repeats, never swallows (storage §2.2 step 7). */
 #include "core/chat_state.h"
@@ -10,7 +11,8 @@ struct minima {
     uint64_t at[2];
 };
 
-/* Minimum over the active members other than `author`; with `moved`, as if `mover` had these marks. */
+/* Minimum over the active members other than `author`; with `moved`, as if `mover` had these
+ * marks. */
 static struct minima minima_of(const struct chat_state *chat, size_t author,
                                const struct chat_member *mover, const uint64_t *moved)
 {
@@ -94,7 +96,8 @@ void chat_receipt_plan(struct chat_state *chat, struct fold_reads *reads)
     }
 }
 
-/* Did `user` write a message in the range? Unread rows (a long range) count as yes. Hidden numbers of
+/* Did `user` write a message in the range? Unread rows (a long range) count as yes. Hidden numbers
+ * of
  * the range go to `hidden`. */
 static bool wrote_in(const struct chat_state *chat, const uint8_t *user,
                      const struct passed *passed, struct pb_receipt_entry *entry)
@@ -155,7 +158,8 @@ void chat_receipt_apply(struct chat_state *chat)
         if (passed.any && wrote_in(chat, author->user, &passed, &entry))
             receipt_emit(chat, author, &passed.after, &entry);
     }
-    /* Without an announcement nothing can be swallowed, and the mark keeps its place in the order. */
+    /* Without an announcement nothing can be swallowed, and the mark keeps its place in the order.
+     * */
     chat->out->bare = chat->out->emissions_count > 0;
     uint64_t columns[STORE_COLUMNS] = {moved[MARK_DELIVERED], moved[MARK_READ]};
     fold_max(chat->out, chat->out->bare, chat->arena,

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * event.h: what enters a session's step and what leaves it: plain data, no pointer that outlives the step.
+ * event.h: what enters a session's step and what leaves it: plain data, no pointer that outlives
+ * the step.
  * Contract of the runtime, in one place:
  *   - everything an event points at stands until the step returns; everything an effect points at
  *     lies in the step arena and is copied or used before the arena is reset;
  *   - effects are executed in their order; SUBMITs of one session reach the bus in that order;
- *   - READ, SUBMIT and PASSWORD carry a `ticket` and `held` bytes, which the runtime keeps beside the
+ *   - READ, SUBMIT and PASSWORD carry a `ticket` and `held` bytes, which the runtime keeps beside
+ * the
  *     operation and hands back with its completion (ROWS, APPENDED, HASHED). Exactly one completion
  *     per operation, except after CLOSE; a refused operation completes at once with its status.
  *     `held` may contain a password: its memory is wiped when it is given back;
  *   - one timer per session: ARM replaces the last one; TIMER may come late or in vain;
- *   - FRAMEs are not fed while more than SESSION_OUTPUT_BYTES_MAX of output wait (back-pressure). */
+ *   - FRAMEs are not fed while more than SESSION_OUTPUT_BYTES_MAX of output wait (back-pressure).
+ * */
 #pragma once
 
 #include <stdbool.h>
@@ -25,9 +28,11 @@ struct row_key;
 struct pb_rpc;  /* rpc.proto, decoded */
 
 #define SESSION_ENTROPY_BYTES 64
-#define SESSION_EFFECTS_MAX 96u             /* per step; a caller's array of this size never overflows */
-#define SESSION_STEP_BYTES_MAX (6u << 20)   /* of the step arena, worst case: a page of bodies decoded and encoded */
-#define SESSION_OUTPUT_BYTES_MAX (64u << 10) /* output that waits: above it nothing is pushed, no frame is taken */
+#define SESSION_EFFECTS_MAX   96u /* per step; a caller's array of this size never overflows */
+#define SESSION_STEP_BYTES_MAX \
+    (6u << 20) /* of the step arena, worst case: a page of bodies decoded and encoded */
+#define SESSION_OUTPUT_BYTES_MAX \
+    (64u << 10) /* output that waits: above it nothing is pushed, no frame is taken */
 
 /* What an operation in flight is about. Opaque to the runtime: kept and handed back as it is. */
 struct ticket {
@@ -43,11 +48,14 @@ enum event_kind {
     EVENT_APPENDED,      /* ticket, held, status, log_epoch, partition, offset */
     EVENT_RPC,           /* rpc: attached, deliver, fence, revoke or outcome, for this session */
     EVENT_ROWS,          /* ticket, held, status, results: one per read, in their order */
-    EVENT_HASHED,        /* ticket, held, status, match (VERIFY) or bytes: the encoded hash (HASH) */
+    /* ticket, held, status, match (VERIFY) or bytes: the encoded hash (HASH) */
+    EVENT_HASHED,
     EVENT_TIMER,
-    EVENT_WRITABLE,      /* output fell to SESSION_OUTPUT_BYTES_MAX / 2 or below after having been above */
+    /* output fell to SESSION_OUTPUT_BYTES_MAX / 2 or below after having been above */
+    EVENT_WRITABLE,
     EVENT_OWNER_CHANGED, /* the inbox has a new owner, or the link to it was mended: attach again */
-    EVENT_DRAIN,         /* this process stops taking part; retry_ms: spread the reconnects over it */
+    /* this process stops taking part; retry_ms: spread the reconnects over it */
+    EVENT_DRAIN,
     EVENT_CLOSED,        /* the connection is gone; the last event */
 };
 
@@ -60,7 +68,8 @@ struct event {
     enum event_kind kind;
     uint64_t now_ms;  /* wall time: for people and expiries */
     uint64_t mono_ms; /* monotonic: deadlines */
-    uint8_t entropy[SESSION_ENTROPY_BYTES]; /* fresh in every OPENED, FRAME, APPENDED, HASHED, ROWS, RPC */
+    /* fresh in every OPENED, FRAME, APPENDED, HASHED, ROWS, RPC */
+    uint8_t entropy[SESSION_ENTROPY_BYTES];
     uint32_t output_bytes; /* that wait for the socket before this step */
     enum status status;
     struct ticket ticket;
@@ -79,16 +88,20 @@ struct event {
 enum effect_kind {
     EFFECT_SEND,     /* bytes: one Frame for the client */
     EFFECT_SUBMIT,   /* topic, key, bytes: append to the bus; → APPENDED */
-    EFFECT_READ,     /* reads: from the store, in any order, possibly at once; → ROWS when all are done */
-    EFFECT_PASSWORD, /* bytes: password; verify ? against `hash` (empty: the dummy) : hash it; → HASHED */
+    /* reads: from the store, in any order, possibly at once; → ROWS when all are done */
+    EFFECT_READ,
+    /* bytes: password; verify ? against `hash` (empty: the dummy) : hash it; → HASHED */
+    EFFECT_PASSWORD,
     EFFECT_RPC,      /* key: user; bytes: an Rpc for the owner of that user's inbox; may be lost */
     EFFECT_ARM,      /* at_mono_ms; replaces the last one */
-    EFFECT_CLOSE,    /* close_code, reason; output goes out first; CLOSED follows. The last effect */
+    /* close_code, reason; output goes out first; CLOSED follows. The last effect */
+    EFFECT_CLOSE,
     EFFECT_ALARM,    /* alarm, claim: something an operator must know */
 };
 
 enum session_alarm {
-    ALARM_ROLLBACK = 1, /* a valid token lies above the head: acknowledged data is gone → read-only */
+    /* a valid token lies above the head: acknowledged data is gone → read-only */
+    ALARM_ROLLBACK = 1,
     ALARM_CLAIM,        /* a cursor above the head without proof: counted, nothing more */
 };
 

@@ -10,7 +10,8 @@
  *     write covers (`bare`: REJECTED, REPEAT, receipts) are durable (storage §2.2 step 2).
  * Invariants: a fold has no clock, no randomness and no state of its own: given the same record and
  * rows it makes the same bytes (R7). Both functions are total: a refusal is an outcome.
- * Owner: one step; everything lies in the arena. Bounds: FOLD_WANTS_MAX reads, FOLD_CHATS_MAX chats of
+ * Owner: one step; everything lies in the arena. Bounds: FOLD_WANTS_MAX reads, FOLD_CHATS_MAX
+ * chats of
  * one user reached by a change of devices. Source: storage §2, e2ee §6. */
 #pragma once
 
@@ -124,7 +125,8 @@ MUST_USE enum status fold_apply(const struct fold_record *record, const struct f
 /* ---- for the folds of this room ---- */
 struct fold_want *fold_want_get(struct fold_reads *reads, enum table table, const uint8_t *a,
                                 const uint8_t *b, uint64_t n);
-/* All rows of (table, a), by b or n: up to rows_max from `low` to `high` when the table goes by n. */
+/* All rows of (table, a), by b or n: up to rows_max from `low` to `high` when the table goes by n.
+ * */
 struct fold_want *fold_want_all(struct fold_reads *reads, enum table table, const uint8_t *a,
                                 size_t rows_max);
 /* The read row of a GET, or NULL if it was not found or not asked for. */

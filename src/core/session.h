@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
- * session.h: one connection of one client, from WELCOME to close: a pure step from event to effects.
- * Invariants (session_check): what a state allows stands in command.c; acked ≤ pushed ≤ head; at most
- * `window_entries` pushed and unacknowledged, and their bytes ≤ `window_bytes` unless it is one entry
- * (SYNC may go to 500); a record is acknowledged only after its APPENDED; in RETRY a chat gets no SENT.
+ * session.h: one connection of one client, from WELCOME to close: a pure step from event to
+ * effects.
+ * Invariants (session_check): what a state allows stands in command.c; acked ≤ pushed ≤ head; at
+ * most
+ * `window_entries` pushed and unacknowledged, and their bytes ≤ `window_bytes` unless it is one
+ * entry
+ * (SYNC may go to 500); a record is acknowledged only after its APPENDED; in RETRY a chat gets no
+ * SENT.
  * Nothing is queued for a slow reader: the store is read again from `pushed`.
- * Owner: the shard of the connection. Memory: slab, SESSION_BYTES_MAX each; no pointer inside, so that
- * a session can be copied, hashed and compared. What waits for a completion lies in tickets (event.h).
- * Source: protocol §§1, 3-6; storage §§2.3-2.4, 3 (witness). States and transitions: top of session.c. */
+ * Owner: the shard of the connection. Memory: slab, SESSION_BYTES_MAX each; no pointer inside, so
+ * that
+ * a session can be copied, hashed and compared. What waits for a completion lies in tickets
+ * (event.h).
+ * Source: protocol §§1, 3-6; storage §§2.3-2.4, 3 (witness). States and transitions: top of
+ * session.c. */
 #pragma once
 
 #include <stdbool.h>
@@ -60,7 +67,8 @@ struct session_config {
     uint32_t shard;
     uint32_t log_epoch;
     enum sign_up_policy sign_up;
-    bool members_invite; /* INVITE is allowed to everybody; else to owners of the server (by parleyctl) */
+    /* INVITE is allowed to everybody; else to owners of the server (by parleyctl) */
+    bool members_invite;
     bool read_only;      /* damage or rollback: no writes */
     struct witness_keys witness;
     uint64_t tail_max;       /* head − cursor above it → SNAPSHOT; default 5,000 */
@@ -80,7 +88,8 @@ struct session_flight {
     uint32_t bytes;
 };
 
-/* A chat whose sends are out of step (R1): RETRY until a start; then what was submitted before it. */
+/* A chat whose sends are out of step (R1): RETRY until a start; then what was submitted before it.
+ * */
 struct session_stalled {
     uint8_t chat[8]; /* head of its id; all zero = free */
     uint32_t seq;    /* sends of the chat below it are never acknowledged */
@@ -122,8 +131,10 @@ _Static_assert(sizeof(struct session) <= SESSION_BYTES_MAX, "a session is small"
 /* A fresh session; `handle` names it in Origin and Rpc. */
 void session_init(struct session *session, uint64_t handle);
 
-/* One event in, effects out. Never fails: what is invalid becomes an answer or a close. effects->max
- * ≥ SESSION_EFFECTS_MAX. An exhausted arena closes the connection (1013). After CLOSE: no effects. */
+/* One event in, effects out. Never fails: what is invalid becomes an answer or a close.
+ * effects->max
+ * ≥ SESSION_EFFECTS_MAX. An exhausted arena closes the connection (1013). After CLOSE: no effects.
+ * */
 void session_step(struct session *session, const struct session_config *config,
                   const struct event *event, struct arena *arena, struct effects *effects);
 

@@ -2,7 +2,8 @@
  * bus.h: the port of the durable, ordered log (storage §§2, 3, 6, 11). Adapters: log (one machine:
  * one offset space for all topics), sim (partitioned, redelivering), later kafka.
  * Guarantees: APPENDED with OK means durable; TIMEOUT means unknown, it may have happened; per
- * partition records arrive in order, without a gap unless HOLE says so; appends of one producer keep
+ * partition records arrive in order, without a gap unless HOLE says so; appends of one producer
+ * keep
  * their order; at least once. Completion-shaped. Owner: one thread (a shard). */
 #pragma once
 
@@ -65,13 +66,15 @@ struct bus {
 
 struct bus_vtable {
     struct bus_facts (*facts)(const struct bus *);
-    /* Copy the record into the producer's queue. BUSY when it is full, TOO_LARGE over the limit; else
+    /* Copy the record into the producer's queue. BUSY when it is full, TOO_LARGE over the limit;
+     * else
      * OK, and an APPENDED with this token follows. */
     enum status (*append)(struct bus *, enum topic, const uint8_t key[ID_BYTES], struct slice bytes,
                           uint64_t token) MUST_USE;
     /* Completions and records, at most `max`; records only of consumed, unpaused partitions. */
     size_t (*poll)(struct bus *, struct bus_event *out, size_t max);
-    /* Deliver records of this partition from `offset` on (all topics when single: pass MESSAGES, 0). */
+    /* Deliver records of this partition from `offset` on (all topics when single: pass MESSAGES,
+     * 0). */
     void (*consume)(struct bus *, enum topic, uint32_t partition, uint64_t offset);
     void (*pause)(struct bus *, enum topic, uint32_t partition, bool paused);
     /* Everything below `offset` is finished: rows in the store and emissions durable. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * cstore.h: the client's own rows on a device (design §8). Adapters: sqlite, memory (simulator), and
+ * cstore.h: the client's own rows on a device (design §8). Adapters: sqlite, memory (simulator),
+ * and
  * IndexedDB in the browser host. One transaction per effect batch: all or nothing, durable when it
  * returns. Synchronous: the host runs it before any frame leaves. Owner: one thread, one process
  * (profile lock). */
@@ -32,7 +33,8 @@ struct cstore {
 
 struct cstore_vtable {
     enum status (*commit)(struct cstore *, struct cstore_op *ops, size_t count) MUST_USE;
-    /* Rows of `table` with from ≤ key ≤ to, ascending or descending, at most `max`, in the arena. */
+    /* Rows of `table` with from ≤ key ≤ to, ascending or descending, at most `max`, in the arena.
+     * */
     enum status (*range)(struct cstore *, uint32_t table, struct slice from, struct slice to,
                          bool descending, struct cstore_row *out, size_t max, size_t *count,
                          struct arena *arena) MUST_USE;

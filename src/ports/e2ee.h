@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * e2ee.h: the client's cryptography: its keys, its signatures, sealing and opening (e2ee §§3, 7, 15).
- * Synchronous, no I/O, no clock; randomness is handed in. Linked, not opened: `clear` (a stand-in that
- * signs for real but does not encrypt) here, crates/e2ee later. Formats that server and client share
+ * e2ee.h: the client's cryptography: its keys, its signatures, sealing and opening (e2ee §§3, 7,
+ * 15).
+ * Synchronous, no I/O, no clock; randomness is handed in. Linked, not opened: `clear` (a stand-in
+ * that
+ * signs for real but does not encrypt) here, crates/e2ee later. Formats that server and client
+ * share
  * (device list, policy, envelope header, padding) are laid out by wire; this port gets their bytes.
- * Delta rule: a call marked [delta] changes the rows of the context; the caller takes them and stores
+ * Delta rule: a call marked [delta] changes the rows of the context; the caller takes them and
+ * stores
  * them in the same transaction as its own, before any frame leaves. Another [delta] before the take
  * adds to it. Secrets never leave but inside rows and the vault. Owner: one thread per context. */
 #pragma once
@@ -23,9 +27,22 @@
 #define E2EE_VAULT_BYTES_MAX 512
 
 enum e2ee_error { /* e2ee §15 */
-    E2EE_OK = 0, E2EE_ARG = -1, E2EE_FORMAT = -2, E2EE_CRYPTO = -3, E2EE_POLICY = -4, E2EE_EPOCH = -5,
-    E2EE_STATE = -6, E2EE_REJOIN = -7, E2EE_LIMIT = -8, E2EE_TIME = -9, E2EE_SUITE = -10,
-    E2EE_IDENTITY = -11, E2EE_DEVLIST = -12, E2EE_RANDOM = -13, E2EE_INTERNAL = -14, E2EE_KT = -15,
+                  E2EE_OK = 0,
+                  E2EE_ARG = -1,
+                  E2EE_FORMAT = -2,
+                  E2EE_CRYPTO = -3,
+                  E2EE_POLICY = -4,
+                  E2EE_EPOCH = -5,
+                  E2EE_STATE = -6,
+                  E2EE_REJOIN = -7,
+                  E2EE_LIMIT = -8,
+                  E2EE_TIME = -9,
+                  E2EE_SUITE = -10,
+                  E2EE_IDENTITY = -11,
+                  E2EE_DEVLIST = -12,
+                  E2EE_RANDOM = -13,
+                  E2EE_INTERNAL = -14,
+                  E2EE_KT = -15,
 };
 
 /* What a message to sign must begin with: no signature serves twice. */
@@ -63,7 +80,8 @@ enum e2ee_error e2ee_account_create(struct e2ee *e2ee, const uint8_t user[ID_BYT
 enum e2ee_error e2ee_vault_seal(const struct e2ee *e2ee, uint32_t ver, struct arena *arena,
                                 struct slice *out);
 /* [delta] FORMAT, IDENTITY (another user's vault). */
-enum e2ee_error e2ee_vault_open(struct e2ee *e2ee, const uint8_t user[ID_BYTES], struct slice vault);
+enum e2ee_error e2ee_vault_open(struct e2ee *e2ee, const uint8_t user[ID_BYTES],
+                                struct slice vault);
 /* [delta] STATE without an account. */
 enum e2ee_error e2ee_device_create(struct e2ee *e2ee, const uint8_t device[ID_BYTES],
                                    const uint8_t random[E2EE_KEY_BYTES]);
@@ -80,7 +98,8 @@ enum e2ee_error e2ee_epoch_key(const struct e2ee *e2ee, const uint8_t chat[ID_BY
 /* ct ‖ tag ‖ sig of the padded content, into `out` of padded.bytes + E2EE_SEAL_BYTES. */
 enum e2ee_error e2ee_msg_seal(const struct e2ee *e2ee, const uint8_t key[E2EE_KEY_BYTES],
                               struct slice context, struct slice padded, uint8_t *out);
-/* Pure. The padded content, into `out` of body.bytes − E2EE_SEAL_BYTES. CRYPTO: not sealed under this
+/* Pure. The padded content, into `out` of body.bytes − E2EE_SEAL_BYTES. CRYPTO: not sealed under
+ * this
  * key, context and device key. */
 enum e2ee_error e2ee_msg_open(const uint8_t key[E2EE_KEY_BYTES],
                               const uint8_t sigpub[E2EE_KEY_BYTES], struct slice context,

@@ -22,7 +22,8 @@
 #define FILE_REQUESTS_MAX 256
 
 enum file_op {
-    /* Make `name`, exactly `bytes` long, filled with zeros; all at once and durable with its folder,
+    /* Make `name`, exactly `bytes` long, filled with zeros; all at once and durable with its
+     * folder,
      * which is made too if need be. CONFLICT: it exists, and stays untouched. */
     FILE_CREATE,
     FILE_OPEN,   /* open an existing file; NOT_FOUND if there is none; `bytes` returns its length */

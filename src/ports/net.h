@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * net.h: stream connections, completion-shaped (style §8): accept, receive, send, close, wait. Adapters: epoll
+ * net.h: stream connections, completion-shaped (style §8): accept, receive, send, close, wait.
+ * Adapters: epoll
  * (emulates completions), sim, later uring. Bytes received lie in a buffer of the adapter until
  * net_consume; not consuming is back-pressure: no more is read. One send in flight per connection:
  * the caller keeps its output and submits it once per turn.
- * Owner: one thread (a shard). Bounds: CONNECTIONS_MAX per shard, 16 KiB receive buffer each while data waits. */
+ * Owner: one thread (a shard). Bounds: CONNECTIONS_MAX per shard, 16 KiB receive buffer each while
+ * data waits. */
 #pragma once
 
 #include <stdbool.h>
@@ -39,7 +41,8 @@ struct net {
 };
 
 struct net_vtable {
-    /* Wait at most timeout_ms (0: do not, -1: for ever) and return up to `max` events. One syscall when idle. */
+    /* Wait at most timeout_ms (0: do not, -1: for ever) and return up to `max` events. One syscall
+     * when idle. */
     size_t (*wait)(struct net *, struct net_event *out, size_t max, int64_t timeout_ms);
     /* The first `bytes` of the connection's received bytes are done with. */
     void (*consume)(struct net *, net_conn, size_t bytes);
@@ -47,8 +50,10 @@ struct net_vtable {
     void (*send)(struct net *, net_conn, struct slice bytes);
     /* Close; no event follows, the handle is stale at once. `reset`: drop unsent bytes. */
     void (*close)(struct net *, net_conn, bool reset);
-    /* Start an outgoing connection; NET_CONNECTED or NET_CLOSED follows. BUSY at CONNECTIONS_MAX. */
-    enum status (*connect)(struct net *, const uint8_t peer[16], uint16_t port, net_conn *out) MUST_USE;
+    /* Start an outgoing connection; NET_CONNECTED or NET_CLOSED follows. BUSY at CONNECTIONS_MAX.
+     * */
+    enum status (*connect)(struct net *, const uint8_t peer[16], uint16_t port,
+                           net_conn *out) MUST_USE;
     /* Stop or resume accepting (caps, drain). */
     void (*accepting)(struct net *, bool on);
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * password.h: the slow hash of account passwords (proof §12: Argon2id, t = 2, m = 19 MiB as floor).
- * Never on a shard: a bounded pool; BUSY when its queue is full. Adapters: sodium (thread pool), sim.
+ * Never on a shard: a bounded pool; BUSY when its queue is full. Adapters: sodium (thread pool),
+ * sim.
  * Completion-shaped. Texts are copied and wiped by the adapter. Owner: one thread per handle. */
 #pragma once
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * rpc.h: messages between gateways and inbox owners (storage §8; the messages: rpc.proto). Adapters:
+ * rpc.h: messages between gateways and inbox owners (storage §8; the messages: rpc.proto).
+ * Adapters:
  * ring (shards of one process), sim (loses, delays, breaks), later frames over mutual TLS.
  * A send may be lost when the link breaks: nothing hangs on one message (levels, not edges);
  * order holds per (from, to) while the link stands. Owner: one thread per handle. */
@@ -22,7 +23,8 @@ struct rpc_peer {
 
 enum rpc_event_kind {
     RPC_MESSAGE,
-    RPC_OWNER_CHANGED, /* to gateways: sessions of users in deliveries partition `partition` ATTACH again */
+    /* to gateways: sessions of users in deliveries partition `partition` ATTACH again */
+    RPC_OWNER_CHANGED,
 };
 
 struct rpc_event {

@@ -18,7 +18,8 @@
 
 enum store_op { STORE_GET, STORE_RANGE, STORE_BY_OFFSET, STORE_COMMIT };
 
-/* One request. GET fills rows[i] for keys[i]. RANGE returns the found rows with keys[0] <= key <= keys[1]
+/* One request. GET fills rows[i] for keys[i]. RANGE returns the found rows with keys[0] <= key <=
+ * keys[1]
  * in row_key_compare order (or descending), at most `rows_max`; both keys agree in (table, a).
  * BY_OFFSET: the MSG rows of chat keys[0].a that carry `stamp` (in the one-machine deployment one
  * offset may have written several), searched newest first and given up below it.
@@ -31,7 +32,8 @@ struct store_request {
     struct row *rows; /* out */
     size_t rows_count, rows_max;
     bool descending;
-    uint64_t stamp; /* BY_OFFSET: stamp of the wanted row (several rows may share it: all of them) */
+    /* BY_OFFSET: stamp of the wanted row (several rows may share it: all of them) */
+    uint64_t stamp;
     struct arena *arena;
     const struct row_write *writes;
     size_t writes_count;

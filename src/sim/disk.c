@@ -89,7 +89,7 @@ static struct disk_file *file_new(struct disk *disk, const char *name, uint64_t 
         memcpy(file->name, name, FILE_NAME_BYTES);
         return file;
     }
-    assert(!"DISK_FILES_MAX");
+    assert(false && "DISK_FILES_MAX");
     return NULL;
 }
 

@@ -16,7 +16,7 @@ const char *pb_enum_name(const struct pb_enum *enumerated, uint32_t number)
 
 static void text_put(struct buf *out, const char *text)
 {
-    buf_put(out, slice_make(text, strlen(text)));
+    buf_put(out, slice_text(text));
 }
 
 static void number_put(struct buf *out, uint64_t number)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * policy.h: the bytes of a chat's policy, extension 0xF0A1: who is in it, in which role.
- * v1 ‖ policy_ver u32 ‖ kind u8 ‖ rights u8 ‖ n u16 ‖ n × (user_id ‖ AIK 32 ‖ role u8), in join order.
+ * v1 ‖ policy_ver u32 ‖ kind u8 ‖ rights u8 ‖ n u16 ‖ n × (user_id ‖ AIK 32 ‖ role u8), in join
+ * order.
  * Invariants: what reads holds 1..256 distinct users, known kinds, roles and rights; a direct chat
  * has two members, a self chat one. Owner: no state; any thread. Source: e2ee §5. */
 #pragma once

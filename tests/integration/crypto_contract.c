@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The contract of ports/crypto.h, built once with each adapter. Vectors: RFC 6234, 4231, 3174, 8032. */
+ * The contract of ports/crypto.h, built once with each adapter. Vectors: RFC 6234, 4231, 3174,
+ * 8032. */
 #include "ports/crypto.h"
 
 #include <setjmp.h>
@@ -78,7 +79,8 @@ static void refuses_another_s(void **state)
     assert_false(crypto_ed25519_verify(public_key, slice_make(&message, 1), sig));
 }
 
-/* With A of small order and R = A or the neutral point, S = 0 satisfies the equation for some messages. */
+/* With A of small order and R = A or the neutral point, S = 0 satisfies the equation for some
+ * messages. */
 static void refuses_small_order(void **state)
 {
     static const char *points[] = {

@@ -155,7 +155,7 @@ static void on_event(struct rig *rig, const struct bus_event *event)
         rig->failed_status = event->status;
         break;
     case BUS_ASSIGNED:
-    case BUS_REVOKED: assert(!"the log assigns nothing");
+    case BUS_REVOKED: assert(false && "the log assigns nothing");
     }
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The `clear` adapter of ports/e2ee.h: real Ed25519 keys and lists (libsodium), an unsealed vault, and
- * content that is NOT encrypted: tag and signature of a message are hashes that bind but prove nothing. */
+ * The `clear` adapter of ports/e2ee.h: real Ed25519 keys and lists (libsodium), an unsealed vault,
+ * and
+ * content that is NOT encrypted: tag and signature of a message are hashes that bind but prove
+ * nothing. */
 #include "ports/e2ee.h"
 
 #include <string.h>
@@ -179,7 +181,8 @@ enum e2ee_error e2ee_sign(const struct e2ee *e2ee, enum e2ee_purpose purpose, st
                           uint8_t sig[E2EE_SIG_BYTES])
 {
     bool session = purpose == E2EE_SIGN_SESSION;
-    const char *label = session ? "parley/session/v1" : "parley/devlist/v1"; /* 18 B with the zero */
+    /* 18 B with the zero */
+    const char *label = session ? "parley/session/v1" : "parley/devlist/v1";
     if (message.bytes < 18 || memcmp(message.at, label, 18) != 0)
         return E2EE_ARG;
     if (session ? !e2ee->facts.has_device : !e2ee->facts.has_account)
@@ -192,7 +195,9 @@ enum e2ee_error e2ee_group_create(struct e2ee *e2ee, const uint8_t chat[ID_BYTES
                                   struct slice policy)
 {
     (void)chat;
-    return !e2ee->facts.has_device ? E2EE_STATE : gen == 0 || policy.bytes == 0 ? E2EE_ARG : E2EE_OK;
+    return !e2ee->facts.has_device         ? E2EE_STATE
+           : gen == 0 || policy.bytes == 0 ? E2EE_ARG
+                                           : E2EE_OK;
 }
 
 enum e2ee_error e2ee_epoch_key(const struct e2ee *e2ee, const uint8_t chat[ID_BYTES], uint32_t gen,
@@ -209,8 +214,8 @@ enum e2ee_error e2ee_epoch_key(const struct e2ee *e2ee, const uint8_t chat[ID_BY
 }
 
 /* tag 16 ‖ stand-in for a signature 64, behind the content. */
-static void bind(const uint8_t *key, const uint8_t *sigpub, struct slice context, struct slice content,
-                 uint8_t out[E2EE_SEAL_BYTES])
+static void bind(const uint8_t *key, const uint8_t *sigpub, struct slice context,
+                 struct slice content, uint8_t out[E2EE_SEAL_BYTES])
 {
     crypto_generichash_state state;
     crypto_generichash_init(&state, key, E2EE_KEY_BYTES, 16);

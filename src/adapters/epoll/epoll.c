@@ -472,7 +472,8 @@ enum status epoll_open(struct epoll *epoll, const struct epoll_options *options,
     enum status status = slab_open(&epoll->conns, options->connections_max,
                                    sizeof(struct epoll_conn));
     if (status != STATUS_OK) {
-        (void)failure_set(failure, status, "no memory for %u connections", options->connections_max);
+        (void)failure_set(failure, status, "no memory for %u connections",
+                          options->connections_max);
         goto fail;
     }
     epoll->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -91,7 +91,8 @@ static void back_pressure_holds_and_lets_go(void **state)
     static uint8_t bulk[4 * BULK];
     for (size_t i = 0; i < sizeof bulk; i++)
         bulk[i] = (uint8_t)(i * 31 >> 3);
-    world->client.net.vtable->send(&world->client.net, world->at_client, slice_make(bulk, sizeof bulk));
+    world->client.net.vtable->send(&world->client.net, world->at_client,
+                                   slice_make(bulk, sizeof bulk));
     size_t received = 0;
     bool sent = false;
     struct net_event event;
@@ -133,8 +134,9 @@ static void past_the_cap_connections_are_refused(void **state)
     struct net_event event;
     int accepted = 0, refused = 0;
     for (int i = 0; i < 4; i++) /* one stands already, of at most four */
-        assert_int_equal(many.net.vtable->connect(&many.net, loopback, epoll_port(&world->server), &conn),
-                         STATUS_OK);
+        assert_int_equal(
+            many.net.vtable->connect(&many.net, loopback, epoll_port(&world->server), &conn),
+            STATUS_OK);
     for (int turns = 0; turns < 1000 && accepted + refused < 4; turns++) {
         if (world->server.net.vtable->wait(&world->server.net, &event, 1, 1) == 1)
             accepted++;

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * gateway_conn.h: what gateway.c (connections) and gateway_run.c (effects) share. Nobody else's. */
+#pragma once
+
+#include "runtime/gateway.h"
+
+enum conn_phase {
+    CONN_HTTP,      /* a request head is awaited */
+    CONN_WEBSOCKET,
+    CONN_LINGER,    /* the last bytes leave, then it is closed */
+};
+
+struct gateway_conn {
+    net_conn net;
+    enum conn_phase phase;
+    struct ws ws;
+    struct session session;
+    struct output output;
+    uint8_t *in; /* unconsumed bytes, in the net port's buffer */
+    size_t in_bytes;
+    uint8_t *message; /* of a message that comes in pieces */
+    uint32_t message_bytes, message_capacity;
+    bool dirty, held_back, closed; /* held_back: too much output, input waits */
+    uint64_t session_due_ms, http_due_ms, stall_due_ms; /* monotonic; 0: none */
+    uint64_t timer_ms;
+    struct slab_handle timer;
+    uint8_t peer[ID_BYTES];
+};
+
+enum operation_kind { OPERATION_APPEND, OPERATION_READ, OPERATION_PASSWORD };
+
+struct gateway_operation {
+    enum operation_kind kind;
+    struct slab_handle conn;
+    struct ticket ticket;
+    uint8_t *held;
+    uint32_t held_bytes;
+    uint32_t left; /* READ: requests in flight */
+    enum status status;
+    uint32_t log_epoch, partition;
+    uint64_t offset;
+    bool match;
+    char hash[PASSWORD_HASH_BYTES];
+    struct arena arena; /* READ: requests, keys, rows */
+    struct store_request *requests;
+    uint32_t requests_count;
+};
+
+/* Step the connection's session and execute what it wants. `event` needs kind and its own fields
+ * only. */
+void conn_step(struct gateway *gateway, struct slab_handle handle, struct event *event);
+
+/* Look at the connection once more before the turn ends. */
+void conn_touch(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn);
+
+/* Send what waits, then close. */
+void conn_linger(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn);
+
+void conn_arm(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn);
+
+/* Execute the effects of one step, in their order. */
+void effects_run(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn,
+                 const struct effects *effects);
+
+/* Tell the session, if it is still there, and free the operation. */
+void operation_deliver(struct gateway *gateway, struct slab_handle handle);
+void operation_free(struct gateway *gateway, struct slab_handle handle);
