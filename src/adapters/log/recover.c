@@ -203,6 +203,7 @@ static bool hole_noted(struct log *log, uint64_t from, uint64_t end)
     if (end > meta->flushed || meta->holes_count == LOG_HOLES_MAX || log->options.inspect)
         return false;
     meta->holes[meta->holes_count++] = (struct log_hole){from, end};
+    log->recovery.holed = true; /* a new one: somebody is told */
     return true;
 }
 
@@ -231,8 +232,7 @@ static bool enter(struct log *log, size_t index)
         log->report.lost_end = header->base;
         if (header->base <= place->base || !hole_noted(log, place->base, header->base))
             return false;
-        log->report.bad = false; /* known, announced to whoever reads it */
-        recovery->holed = true;
+        log->report.bad = false; /* announced to whoever reads it */
         place->group = header->group;
         place->base = header->base;
         place->chain = header->chain;

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What recovery finds, and what it says: the table of verdicts of storage §3, a cut at every byte
+ * of
+ * the last 4 KiB, and bits flipped at random. The oracle is the list of acknowledged records: each
+ * case ends with all of them readable, or with a log that says aloud that it is damaged. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/crc32c.h"
+#include "base/memory.h"
+#include "log_rig.h"
+
+#define IMAGE_APPENDS 260u
+#define FLIPS         500u
+
+struct image {
+    struct rig rig;
+    struct disk disk;                   /* what the log left behind */
+    char segments[16][FILE_NAME_BYTES]; /* names, oldest first */
+    size_t count;
+    uint64_t end_at; /* written bytes of the newest */
+};
+
+enum how { KILLED, SEALED, STOPPED };
+
+static struct image *image_new(uint64_t seed, enum how how)
+{
+    struct disk_options options = disk_options_cruel();
+    struct image *image = memory_alloc(sizeof *image);
+    struct rig *rig = &image->rig;
+    rig_init(rig, &options, seed);
+    disk_init(&image->disk, &options, seed);
+    rig_start(rig);
+    rig_recover(rig);
+    while (rig->appended < IMAGE_APPENDS)
+        if (!rig_append(rig))
+            assert_true(rig_step(rig, UINT64_MAX));
+    rig_settle(rig);
+    if (how == SEALED)
+        rig_idle(rig);
+    image->count = rig->log.segments_count;
+    assert_in_range(image->count, 3, 16);
+    for (size_t i = 0; i < image->count; i++)
+        log_segment_name("log", rig->log.segments[i].base, image->segments[i]);
+    image->end_at = rig->log.end_at;
+    if (how == STOPPED) {
+        image->end_at += rig->log.writer.sealed ? 0 : LOG_BLOCK_BYTES;
+        rig_stop(rig);
+        disk_kill(&rig->disk);
+    } else {
+        rig_crash(rig, false);
+    }
+    assert_int_equal(rig->acked_end, IMAGE_APPENDS);
+    disk_copy(&image->disk, &rig->disk);
+    return image;
+}
+
+static void image_free(struct image *image)
+{
+    rig_deinit(&image->rig);
+    disk_deinit(&image->disk);
+    memory_free(image);
+}
+
+static const char *newest(const struct image *image)
+{
+    return image->segments[image->count - 1];
+}
+
+/* The damaged disk is started; afterwards it is the image again. */
+static void start(struct image *image)
+{
+    rig_start(&image->rig);
+    rig_settle(&image->rig);
+    rig_check_never_silent(&image->rig);
+}
+
+static void restore(struct image *image)
+{
+    rig_crash(&image->rig, false);
+    disk_copy(&image->rig.disk, &image->disk);
+    image->rig.options.part = 0;
+}
+
+/* --- the table --- */
+
+static void break_nothing(struct image *image)
+{
+    (void)image;
+}
+
+static void break_meta_gone(struct image *image)
+{
+    disk_remove(&image->rig.disk, "log/log.meta");
+}
+
+static void break_meta_slots(struct image *image)
+{
+    disk_flip(&image->rig.disk, "log/log.meta", 100);
+    disk_flip(&image->rig.disk, "log/log.meta", 100 + 8 * LOG_BLOCK_BYTES);
+}
+
+static void break_first_gone(struct image *image)
+{
+    disk_remove(&image->rig.disk, image->segments[0]);
+}
+
+static void break_middle_gone(struct image *image)
+{
+    disk_remove(&image->rig.disk, image->segments[1]);
+}
+
+static void break_newest_gone(struct image *image)
+{
+    disk_remove(&image->rig.disk, newest(image));
+}
+
+static void break_all_gone(struct image *image)
+{
+    for (size_t i = 0; i < image->count; i++)
+        disk_remove(&image->rig.disk, image->segments[i]);
+}
+
+static void break_middle_short(struct image *image)
+{
+    disk_truncate(&image->rig.disk, image->segments[1], 20000);
+}
+
+static void break_foreign(struct image *image)
+{
+    struct log_segment_header header;
+    uint8_t block[LOG_BLOCK_BYTES];
+    uint64_t bytes;
+    uint8_t *at = disk_bytes(&image->rig.disk, newest(image), &bytes);
+    assert_int_equal(log_segment_read(slice_make(at, bytes), &header), STATUS_OK);
+    header.log_id[0] ^= 1;
+    log_segment_write(&header, block);
+    disk_overwrite(&image->rig.disk, newest(image), 0, SLICE_OF(block));
+}
+
+static void break_full_segment(struct image *image)
+{
+    disk_flip(&image->rig.disk, image->segments[1], (LOG_BLOCK_BYTES + 70) * 8);
+}
+
+static void break_before_valid(struct image *image)
+{
+    disk_flip(&image->rig.disk, newest(image), (LOG_BLOCK_BYTES + 70) * 8);
+}
+
+static void break_behind_end(struct image *image)
+{
+    uint8_t junk[700];
+    memset(junk, 0x77, sizeof junk);
+    disk_overwrite(&image->rig.disk, newest(image), image->end_at + 300, SLICE_OF(junk));
+}
+
+static void break_behind_end_part(struct image *image)
+{
+    break_behind_end(image);
+    image->rig.options.part = IMAGE_APPENDS + 1;
+}
+
+static void break_part_above(struct image *image)
+{
+    image->rig.options.part = IMAGE_APPENDS + 1;
+}
+
+/* The last group of records and the seal behind it, wiped. */
+static void break_wiped(struct image *image)
+{
+    static uint8_t zeros[64 * 1024];
+    uint64_t from = image->end_at - 2 * LOG_BLOCK_BYTES;
+    disk_overwrite(&image->rig.disk, newest(image), from,
+                   slice_make(zeros, (size_t)(image->end_at - from)));
+}
+
+static void break_newer(struct image *image)
+{
+    /* A slot of the next version, its crc (over 8 … of the fixed part and all holes) mended. */
+    uint64_t bytes;
+    uint8_t *at = disk_bytes(&image->rig.disk, "log/log.meta", &bytes);
+    uint8_t slot[LOG_BLOCK_BYTES];
+    memcpy(slot, at, sizeof slot);
+    slot[8]++;
+    uint32_t crc = crc32c(0, slice_make(slot + 8, 88 + 16 * LOG_HOLES_MAX - 8));
+    for (int i = 0; i < 4; i++)
+        slot[4 + i] = (uint8_t)(crc >> 8 * i);
+    disk_overwrite(&image->rig.disk, "log/log.meta", 0, SLICE_OF(slot));
+}
+
+/* As break_full_segment, but the store holds all of it in synced files. */
+static void break_flushed(struct image *image)
+{
+    uint64_t bytes;
+    uint8_t *at = disk_bytes(&image->rig.disk, "log/log.meta", &bytes);
+    struct log_meta metas[2] = {0};
+    uint8_t slot[LOG_BLOCK_BYTES];
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(
+            log_meta_read(slice_make(at + i * LOG_BLOCK_BYTES, LOG_BLOCK_BYTES), &metas[i]),
+            STATUS_OK);
+    struct log_meta meta = metas[metas[1].counter > metas[0].counter];
+    meta.counter++;
+    meta.flushed = IMAGE_APPENDS;
+    log_meta_write(&meta, slot);
+    disk_overwrite(&image->rig.disk, "log/log.meta", meta.counter % 2 * LOG_BLOCK_BYTES,
+                   SLICE_OF(slot));
+    break_full_segment(image);
+}
+
+static const struct {
+    const char *name;
+    enum how how;
+    void (*damage)(struct image *);
+    enum log_state state;
+    enum log_verdict verdict;
+    enum status failed;
+} rows[] = {
+    {"sound", SEALED, break_nothing, LOG_READY, LOG_SOUND, STATUS_OK},
+    {"sound, killed", KILLED, break_nothing, LOG_READY, LOG_SOUND, STATUS_OK},
+    {"sound, stopped", STOPPED, break_nothing, LOG_READY, LOG_SOUND, STATUS_OK},
+    {"meta gone", SEALED, break_meta_gone, LOG_READ_ONLY, LOG_DAMAGE, STATUS_CORRUPT},
+    {"no valid slot", SEALED, break_meta_slots, LOG_READ_ONLY, LOG_DAMAGE, STATUS_CORRUPT},
+    {"first gone", SEALED, break_first_gone, LOG_READ_ONLY, LOG_DAMAGE, STATUS_CORRUPT},
+    {"middle gone", SEALED, break_middle_gone, LOG_READ_ONLY, LOG_DAMAGE, STATUS_CORRUPT},
+    {"newest gone", SEALED, break_newest_gone, LOG_READ_ONLY, LOG_DAMAGE, STATUS_CORRUPT},
+    {"all gone", SEALED, break_all_gone, LOG_READ_ONLY, LOG_DAMAGE, STATUS_CORRUPT},
+    {"short", SEALED, break_middle_short, LOG_READ_ONLY, LOG_DAMAGE, STATUS_CORRUPT},
+    {"foreign", SEALED, break_foreign, LOG_READ_ONLY, LOG_DAMAGE, STATUS_CORRUPT},
+    {"full segment", KILLED, break_full_segment, LOG_READ_ONLY, LOG_DAMAGE, STATUS_CORRUPT},
+    {"before valid", SEALED, break_before_valid, LOG_READ_ONLY, LOG_DAMAGE, STATUS_CORRUPT},
+    {"torn", SEALED, break_behind_end, LOG_READY, LOG_TORN_TAIL, STATUS_OK},
+    {"torn below part", SEALED, break_behind_end_part, LOG_READ_ONLY, LOG_DAMAGE, STATUS_CORRUPT},
+    {"rolled back", SEALED, break_part_above, LOG_READ_ONLY, LOG_ROLLBACK, STATUS_CONFLICT},
+    {"wiped after stop", STOPPED, break_wiped, LOG_READ_ONLY, LOG_DAMAGE, STATUS_CORRUPT},
+    {"newer version", SEALED, break_newer, LOG_FAILED, LOG_SOUND, STATUS_UNSUPPORTED},
+    {"a hole", SEALED, break_flushed, LOG_READY, LOG_SOUND, STATUS_OK},
+};
+
+static void test_verdicts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct image *image = image_new(3, rows[i].how);
+        struct rig *rig = &image->rig;
+        rows[i].damage(image);
+        start(image);
+        if (rig->log.state != rows[i].state || rig->log.report.verdict != rows[i].verdict)
+            print_message("%s: %s\n", rows[i].name, rig->log.report.alarm);
+        assert_int_equal(rig->log.state, rows[i].state);
+        assert_int_equal(rig->log.report.verdict, rows[i].verdict);
+        assert_int_equal(rig->log.failure.status, rows[i].failed);
+        assert_int_equal(rig->failed, rows[i].failed != STATUS_OK);
+        if (rows[i].state == LOG_READY) {
+            assert_int_equal(rig->next, IMAGE_APPENDS);
+            assert_int_equal(rig->holes, rows[i].damage == break_flushed);
+            assert_true(rig_append(rig)); /* and it goes on */
+            rig_settle(rig);
+            assert_int_equal(rig->acked_end, IMAGE_APPENDS + 1);
+        } else {
+            assert_false(rig_append(rig));
+        }
+        image_free(image);
+    }
+}
+
+/* A torn tail is zeroed: the start after the next finds nothing of it. A hole stays one. */
+static void test_repair_lasts(void **state)
+{
+    (void)state;
+    struct image *image = image_new(4, SEALED);
+    break_behind_end(image);
+    start(image);
+    assert_int_equal(image->rig.log.report.torn_bytes, LOG_BLOCK_BYTES);
+    rig_crash(&image->rig, true);
+    start(image);
+    assert_int_equal(image->rig.log.report.verdict, LOG_SOUND);
+    restore(image);
+    break_flushed(image);
+    start(image);
+    uint64_t lost = image->rig.hole_offsets;
+    assert_true(lost > 0);
+    assert_true(image->rig.log.report.alarm[0] != '\0'); /* a new one: somebody is told */
+    rig_crash(&image->rig, true);
+    start(image);
+    assert_int_equal(image->rig.holes, 1);
+    assert_int_equal(image->rig.hole_offsets, lost);
+    assert_int_equal(image->rig.log.report.alarm[0], '\0');
+    image_free(image);
+}
+
+/* --- every byte, and any bit --- */
+
+static void cut_everywhere(struct image *image, bool truncate, uint64_t part)
+{
+    static const uint8_t zeros[LOG_BLOCK_BYTES];
+    for (uint64_t back = 1; back <= LOG_BLOCK_BYTES; back++) {
+        uint64_t at = image->end_at - back;
+        if (truncate)
+            disk_truncate(&image->rig.disk, newest(image), at);
+        else
+            disk_overwrite(&image->rig.disk, newest(image), at, slice_make(zeros, (size_t)back));
+        image->rig.options.part = part;
+        start(image);
+        restore(image);
+    }
+}
+
+static void test_cut_tail(void **state)
+{
+    (void)state;
+    struct image *sealed = image_new(5, SEALED);
+    cut_everywhere(sealed, false, 0);
+    cut_everywhere(sealed, true, 0);
+    image_free(sealed);
+    /* No seal yet: the store's `part` is the witness. */
+    struct image *killed = image_new(6, KILLED);
+    cut_everywhere(killed, false, IMAGE_APPENDS);
+    cut_everywhere(killed, true, IMAGE_APPENDS);
+    image_free(killed);
+    /* No seal, no store: what was in flight, unacknowledged, is all that may go. A cut through the
+     * last, acknowledged group is only seen by the clients (witness tokens), so it is not asked. */
+}
+
+static void test_flips(void **state)
+{
+    (void)state;
+    struct image *image = image_new(7, SEALED);
+    struct prng prng;
+    uint64_t alarms = 0;
+    prng_init(&prng, 11);
+    for (uint32_t i = 0; i < FLIPS; i++) {
+        const char *name = image->segments[prng_below(&prng, image->count)];
+        uint64_t bytes;
+        if (prng_chance(&prng, 100))
+            name = "log/log.meta";
+        (void)disk_bytes(&image->rig.disk, name, &bytes);
+        disk_flip(&image->rig.disk, name, prng_below(&prng, bytes * 8));
+        start(image);
+        alarms += image->rig.failed;
+        restore(image);
+    }
+    print_message("%u flips, %llu alarms\n", FLIPS, (unsigned long long)alarms);
+    assert_true(alarms > 0 && alarms < FLIPS);
+    image_free(image);
+}
+
+/* Bits that rot while the log is served are found by the reader that comes by. */
+static void test_rot_while_served(void **state)
+{
+    (void)state;
+    struct image *image = image_new(8, SEALED);
+    struct rig *rig = &image->rig;
+    rig_start(rig);
+    rig_recover(rig);
+    break_full_segment(image);
+    rig_settle(rig);
+    assert_int_equal(rig->log.state, LOG_READ_ONLY);
+    assert_true(rig->failed && rig->failed_status == STATUS_CORRUPT);
+    assert_true(rig->next < IMAGE_APPENDS);
+    assert_false(rig_append(rig));
+    image_free(image);
+}
+
+static void test_inspect(void **state)
+{
+    (void)state;
+    struct image *image = image_new(9, SEALED);
+    struct rig *rig = &image->rig;
+    break_behind_end(image);
+    rig->options.inspect = true;
+    start(image);
+    assert_int_equal(rig->log.state, LOG_READ_ONLY);
+    assert_int_equal(rig->log.report.verdict, LOG_TORN_TAIL);
+    assert_int_equal(rig->log.report.segments, image->count);
+    assert_int_equal(rig->log.report.records, IMAGE_APPENDS);
+    assert_int_equal(rig->log.report.seals, image->count);
+    assert_false(rig_append(rig));
+    rig_crash(rig, true);
+    start(image);
+    assert_int_equal(rig->log.report.verdict, LOG_TORN_TAIL); /* nothing was written */
+    image_free(image);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_verdicts),         cmocka_unit_test(test_repair_lasts),
+        cmocka_unit_test(test_cut_tail),         cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_rot_while_served), cmocka_unit_test(test_inspect),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
