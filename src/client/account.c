@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Sign-up, sign-in, devices. Under a grant: vault, then device list, then HELLO on the same connection.
+ * Sign-up, sign-in, devices. Under a grant: vault, then device list, then HELLO on the same
+ * connection.
  *   REGISTER ┐                ┌ no vault: make keys → VAULT_PUT ┐  ┌ no list: sign n = 1 ──┐
- *   LOGIN    ┴→ GRANTED ──────┴ VAULT_GET → open it ────────────┴──┴ DEVLIST_GET → n + 1 ──┴→ DEVLIST_PUT → HELLO
- * Keys are stored before they are published, so that a crash anywhere is healed by LOGIN and going on. */
+ *   LOGIN    ┴→ GRANTED ──────┴ VAULT_GET → open it ────────────┴──┴ DEVLIST_GET → n + 1 ──┴→
+ * DEVLIST_PUT → HELLO
+ * Keys are stored before they are published, so that a crash anywhere is healed by LOGIN and going
+ * on. */
 #include <string.h>
 
 #include "client/mind.h"
@@ -10,7 +13,8 @@
 
 #define TRIES_MAX 8
 
-static void enrol_end(struct client *client, enum pb_error_code error, struct slice detail, uint64_t retry_ms)
+static void enrol_end(struct client *client, enum pb_error_code error, struct slice detail,
+                      uint64_t retry_ms)
 {
     struct pb_notice_result *result = mind_result_of(client, client->enrol_command);
     if (result) {
@@ -24,11 +28,13 @@ static void enrol_end(struct client *client, enum pb_error_code error, struct sl
     client->enrol_password = client->enrol_invite = client->enrol_list = SLICE_EMPTY;
 }
 
-static void enrol_begin(struct client *client, uint32_t command, bool registers, struct slice server,
-                        struct slice username, struct slice password)
+/* EXCEPTION: the texts are the command itself; a struct of them would be unpacked at once. */
+static void enrol_begin(struct client *client, uint32_t command, bool registers,
+                        struct slice server, struct slice username, struct slice password)
 {
     if (client->enrolled || client->enrol_wanted) {
-        mind_result(client, command, PB_ERROR_CODE_CONFLICT, SLICE_LITERAL("this profile is signed in"));
+        mind_result(client, command, PB_ERROR_CODE_CONFLICT,
+                    SLICE_LITERAL("this profile is signed in"));
         return;
     }
     client->server = mind_keep(client, server);
@@ -89,8 +95,8 @@ static void ask_lists(struct client *client)
 }
 
 /* The list after `prev` (NULL: the first), with or without one device. Empty: it cannot be made. */
-static struct slice sign_list(struct client *client, const struct devlist *prev, const uint8_t *prev_hash,
-                              const uint8_t *remove)
+static struct slice sign_list(struct client *client, const struct devlist *prev,
+                              const uint8_t *prev_hash, const uint8_t *remove)
 {
     struct e2ee_facts facts = e2ee_facts(client->e2ee);
     struct devlist next;
@@ -132,7 +138,8 @@ static struct slice sign_list(struct client *client, const struct devlist *prev,
     devlist_write_unsigned(&next, &list);
     devlist_dsk_message(buf_slice(&list), &message);
     uint8_t sig[E2EE_SIG_BYTES];
-    if (message.overflow || e2ee_sign(client->e2ee, E2EE_SIGN_DEVLIST, buf_slice(&message), sig) != E2EE_OK)
+    if (message.overflow ||
+        e2ee_sign(client->e2ee, E2EE_SIGN_DEVLIST, buf_slice(&message), sig) != E2EE_OK)
         return SLICE_EMPTY;
     buf_put(&list, slice_make(sig, sizeof sig));
     return list.overflow ? SLICE_EMPTY : buf_slice(&list);
@@ -157,14 +164,16 @@ static void put_list(struct client *client)
     struct client_user *self = rows_user_new(client, client->user);
     struct devlist prev;
     bool has_prev = self && self->dl_n && devlist_read(self->dl, &prev) == STATUS_OK;
-    if (has_prev && devlist_find(&prev, client->device)) { /* a crash came after the last DEVLIST_PUT */
+    /* a crash came after the last DEVLIST_PUT */
+    if (has_prev && devlist_find(&prev, client->device)) {
         client->enrolled = client->meta_dirty = true;
         client->dl_n = self->dl_n;
         enrol_end(client, PB_ERROR_CODE_NONE, SLICE_EMPTY, 0);
         sync_hello(client);
         return;
     }
-    struct slice list = sign_list(client, has_prev ? &prev : NULL, self ? self->dl_hash : NULL, NULL);
+    struct slice list =
+        sign_list(client, has_prev ? &prev : NULL, self ? self->dl_hash : NULL, NULL);
     if (list.bytes == 0) {
         enrol_end(client, PB_ERROR_CODE_LIMIT, SLICE_LITERAL("8 devices are signed in already"), 0);
         mind_close(client);
@@ -231,7 +240,8 @@ void account_lists(struct client *client, const struct pb_devlist_answer *answer
     uint32_t before = self->dl_n;
     contacts_lists(client, self, answer);
     if (self->broken || (self->dl_n && memcmp(self->aik, facts.aik, 32) != 0)) {
-        enrol_end(client, PB_ERROR_CODE_DENIED, SLICE_LITERAL("the account's device list is not ours"), 0);
+        enrol_end(client, PB_ERROR_CODE_DENIED,
+                  SLICE_LITERAL("the account's device list is not ours"), 0);
         mind_close(client);
     } else if (answer->more && self->dl_n > before) {
         ask_lists(client);
@@ -245,7 +255,8 @@ void account_ok(struct client *client, const struct client_request *request, con
 {
     if (request->kind == PB_FRAME_BODY_VAULT_PUT && client->enrol == CLIENT_ENROL_VAULT_PUT) {
         after_vault(client);
-    } else if (request->kind == PB_FRAME_BODY_DEVLIST_PUT && client->enrol == CLIENT_ENROL_LIST_PUT) {
+    } else if (request->kind == PB_FRAME_BODY_DEVLIST_PUT &&
+               client->enrol == CLIENT_ENROL_LIST_PUT) {
         client->enrolled = client->meta_dirty = true;
         enrol_end(client, PB_ERROR_CODE_NONE, SLICE_EMPTY, 0);
         sync_hello(client);
@@ -263,7 +274,8 @@ static bool passes(enum pb_error_code code)
     return code == PB_ERROR_CODE_BUSY || code == PB_ERROR_CODE_RETRY;
 }
 
-void account_error(struct client *client, const struct client_request *request, const struct pb_error *error)
+void account_error(struct client *client, const struct client_request *request,
+                   const struct pb_error *error)
 {
     if (client->phase != CLIENT_PHASE_ENROLLING) {
         if (request->kind == PB_FRAME_BODY_DEVLIST_PUT)
@@ -287,8 +299,8 @@ void account_error(struct client *client, const struct client_request *request, 
             enrol_request(client, &frame, CLIENT_ENROL_VAULT_GET);
         else
             ask_lists(client);
-    } else if (request->kind == PB_FRAME_BODY_LOGIN && client->enrol_registers && client->enrol_tries < 4 &&
-               error->code == PB_ERROR_CODE_AUTH) {
+    } else if (request->kind == PB_FRAME_BODY_LOGIN && client->enrol_registers &&
+               client->enrol_tries < 4 && error->code == PB_ERROR_CODE_AUTH) {
         client->enrol_sent = false; /* the REGISTER had not happened: once more */
         mind_close(client);
     } else {
@@ -308,7 +320,8 @@ static void devices(struct client *client, uint32_t command)
     for (uint8_t i = 0; result->devices && i < list.device_count; i++)
         result->devices[result->devices_count++] = (struct pb_device_line){
             .device_id = arena_copy(&client->step, slice_make(list.devices[i].id, ID_BYTES)),
-            .name = arena_copy(&client->step, list.devices[i].name), .added_n = list.devices[i].added_n,
+            .name = arena_copy(&client->step, list.devices[i].name),
+            .added_n = list.devices[i].added_n,
             .this_device = memcmp(list.devices[i].id, client->device, ID_BYTES) == 0};
 }
 
@@ -316,7 +329,8 @@ void account_remove_go_on(struct client *client)
 {
     struct client_user *self = client_user_find(client, client->user);
     struct devlist list;
-    if (!client->remove_command || !client->synced || !self || devlist_read(self->dl, &list) != STATUS_OK)
+    if (!client->remove_command || !client->synced || !self ||
+        devlist_read(self->dl, &list) != STATUS_OK)
         return;
     uint32_t command = client->remove_command;
     client->remove_command = 0;
@@ -335,7 +349,8 @@ static void send_text(struct client *client, const struct pb_command_send *send,
 {
     struct client_chat *chat =
         send->chat_id.bytes == ID_BYTES ? client_chat_find(client, send->chat_id.at) : NULL;
-    struct client_user *user = send->to_username.bytes ? client_user_named(client, send->to_username) : NULL;
+    struct client_user *user =
+        send->to_username.bytes ? client_user_named(client, send->to_username) : NULL;
     if (slice_equal(send->to_username, client->username)) {
         mind_result(client, command, PB_ERROR_CODE_DENIED, SLICE_LITERAL("that is yourself"));
         return;
@@ -369,8 +384,12 @@ static void session_command(struct client *client, const struct pb_event_command
 {
     struct pb_frame frame = {0};
     switch (command->body_case) {
-    case PB_EVENT_COMMAND_BODY_SEND: send_text(client, &command->body.send, command->request); break;
-    case PB_EVENT_COMMAND_BODY_READ: marks_read(client, &command->body.read, command->request); break;
+    case PB_EVENT_COMMAND_BODY_SEND:
+        send_text(client, &command->body.send, command->request);
+        break;
+    case PB_EVENT_COMMAND_BODY_READ:
+        marks_read(client, &command->body.read, command->request);
+        break;
     case PB_EVENT_COMMAND_BODY_OPEN:
         contacts_wait(client, command->body.open.username, SLICE_EMPTY, false, command->request);
         break;
@@ -395,7 +414,8 @@ static void session_command(struct client *client, const struct pb_event_command
     case PB_EVENT_COMMAND_BODY_MARKS:
         frame.body_case = PB_FRAME_BODY_MARKS;
         frame.body.marks.chat_id = command->body.marks.chat_id;
-        ask(client, &frame, command->body.marks.chat_id.bytes == ID_BYTES ? command->body.marks.chat_id.at : NULL,
+        ask(client, &frame,
+            command->body.marks.chat_id.bytes == ID_BYTES ? command->body.marks.chat_id.at : NULL,
             command->request);
         break;
     case PB_EVENT_COMMAND_BODY_REGISTER:
@@ -413,13 +433,16 @@ void account_command(struct client *client, const struct pb_event_command *comma
         mind_result(client, command->request, PB_ERROR_CODE_DENIED, SLICE_LITERAL("signed out"));
     } else if (command->body_case == PB_EVENT_COMMAND_BODY_REGISTER) {
         client->device_name = mind_keep(client, sign_up->device_name);
-        enrol_begin(client, command->request, true, sign_up->server, sign_up->username, sign_up->password);
+        enrol_begin(client, command->request, true, sign_up->server, sign_up->username,
+                    sign_up->password);
         client->enrol_invite = mind_keep(client, sign_up->invite);
     } else if (command->body_case == PB_EVENT_COMMAND_BODY_LOGIN) {
         client->device_name = mind_keep(client, login->device_name);
-        enrol_begin(client, command->request, false, login->server, login->username, login->password);
+        enrol_begin(client, command->request, false, login->server, login->username,
+                    login->password);
     } else if (!client->enrolled) {
-        mind_result(client, command->request, PB_ERROR_CODE_AUTH, SLICE_LITERAL("sign up or sign in first"));
+        mind_result(client, command->request, PB_ERROR_CODE_AUTH,
+                    SLICE_LITERAL("sign up or sign in first"));
     } else {
         session_command(client, command);
     }

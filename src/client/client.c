@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One step: restore → connect → (enrol) → HELLO → tail or snapshot → synced.
  *
- *   IDLE ─retry→ CONNECTING ─connected→ GREETING ─WELCOME→ HELLO ─READY→ READY (syncing, then synced)
+ *   IDLE ─retry→ CONNECTING ─connected→ GREETING ─WELCOME→ HELLO ─READY→ READY (syncing, then
+ * synced)
  *     ↑              │                      └─no device yet→ ENROLLING ─list accepted→ HELLO
  *     └── lost, refused, GOAWAY ────────────────────────────────────────────────┘
  * Transitions: sync.c; ENROLLING: account.c. */
@@ -69,7 +70,8 @@ struct slice mind_keep(struct client *client, struct slice bytes)
 }
 
 /* Room for one more item in a growing array of the step. */
-static void *grown(struct client *client, void *items, size_t count, size_t *capacity, size_t bytes_each)
+static void *grown(struct client *client, void *items, size_t count, size_t *capacity,
+                   size_t bytes_each)
 {
     if (count < *capacity)
         return items;
@@ -128,8 +130,8 @@ void mind_send(struct client *client, struct pb_frame *frame)
     frames[out->frames_count++] = bytes;
 }
 
-bool mind_request(struct client *client, struct pb_frame *frame, const uint8_t id[ID_BYTES], uint64_t n,
-                  uint32_t command)
+bool mind_request(struct client *client, struct pb_frame *frame, const uint8_t id[ID_BYTES],
+                  uint64_t n, uint32_t command)
 {
     if (client->phase < CLIENT_PHASE_GREETING || client->request_count == CLIENT_REQUESTS_MAX)
         return false;
@@ -154,7 +156,8 @@ struct pb_notice_result *mind_result_of(struct client *client, uint32_t command)
     return &notice->body.result;
 }
 
-void mind_result(struct client *client, uint32_t command, enum pb_error_code error, struct slice detail)
+void mind_result(struct client *client, uint32_t command, enum pb_error_code error,
+                 struct slice detail)
 {
     struct pb_notice_result *result = mind_result_of(client, command);
     if (!result)
@@ -175,7 +178,8 @@ void mind_close(struct client *client)
     sync_lost(client);
 }
 
-/* Take the request that this answer names; false: none (an answer of an older connection, or a lie). */
+/* Take the request that this answer names; false: none (an answer of an older connection, or a
+ * lie). */
 static bool request_take(struct client *client, uint32_t req, struct client_request *out)
 {
     for (uint32_t i = 0; i < client->request_count; i++) {
@@ -230,7 +234,8 @@ static void on_error(struct client *client, const struct client_request *request
     }
 }
 
-static void on_answer(struct client *client, const struct pb_frame *frame, struct client_request *request)
+static void on_answer(struct client *client, const struct pb_frame *frame,
+                      struct client_request *request)
 {
     struct client_chat *chat = client_chat_find(client, request->id);
     /* Cast: most of a frame's bodies are no answers; naming them all would hide those that are. */
@@ -255,7 +260,8 @@ static void on_answer(struct client *client, const struct pb_frame *frame, struc
         if (client->phase == CLIENT_PHASE_ENROLLING)
             account_lists(client, &frame->body.devlist_answer);
         else if (client_user_find(client, request->id))
-            contacts_lists(client, client_user_find(client, request->id), &frame->body.devlist_answer);
+            contacts_lists(client, client_user_find(client, request->id),
+                           &frame->body.devlist_answer);
         break;
     case PB_FRAME_BODY_LOOKUP_ANSWER:
         contacts_lookup(client, request, &frame->body.lookup_answer);
@@ -277,6 +283,7 @@ static void on_answer(struct client *client, const struct pb_frame *frame, struc
     }
 }
 
+/* EXCEPTION: one switch over what a server may say; cut up, the list could not be read as one. */
 static void on_frame(struct client *client, struct slice bytes)
 {
     struct pb_frame frame;
@@ -299,7 +306,8 @@ static void on_frame(struct client *client, struct slice bytes)
         return;
     case PB_FRAME_BODY_PONG:
         if (frame.body.pong.has_witness) {
-            client->useq_witness = mind_keep(client, pb_witness_pack(&frame.body.pong.witness, &client->step));
+            client->useq_witness =
+                mind_keep(client, pb_witness_pack(&frame.body.pong.witness, &client->step));
             client->meta_dirty = true;
         }
         return;
@@ -311,7 +319,10 @@ static void on_frame(struct client *client, struct slice bytes)
         if (session)
             sync_snapshot_page(client, &frame.body.snapshot_page);
         return;
-    case PB_FRAME_BODY_PUSH_D: client->dseq = frame.body.push_d.dseq; client->meta_dirty = true; return;
+    case PB_FRAME_BODY_PUSH_D:
+        client->dseq = frame.body.push_d.dseq;
+        client->meta_dirty = true;
+        return;
     default: break;
     }
     if (!request_take(client, frame.req, &request))
@@ -324,7 +335,8 @@ static void on_frame(struct client *client, struct slice bytes)
         if (request.kind == PB_FRAME_BODY_HELLO) {
             const struct pb_error *error = &frame.body.error;
             if (error->code == PB_ERROR_CODE_CONFLICT && error->ver >= client->conn) {
-                bool twice = client->regressed_ms && client->now_ms - client->regressed_ms < 86400000;
+                bool twice =
+                    client->regressed_ms && client->now_ms - client->regressed_ms < 86400000;
                 client->conn = error->ver; /* the next HELLO goes above it */
                 client->regressed_ms = client->now_ms;
                 client->meta_dirty = true;
@@ -351,7 +363,8 @@ static void tell_state(struct client *client)
                         : client->phase != CLIENT_PHASE_READY      ? PB_CLIENT_STATE_CONNECTING
                         : client->synced                           ? PB_CLIENT_STATE_SYNCED
                                                                    : PB_CLIENT_STATE_SYNCING;
-    if (client->state == client->told_state || !(notice = mind_notice(client, PB_NOTICE_BODY_STATE)))
+    if (client->state == client->told_state ||
+        !(notice = mind_notice(client, PB_NOTICE_BODY_STATE)))
         return;
     notice->body.state.state = client->told_state = client->state;
     notice->body.state.read_only = client->read_only;
@@ -452,7 +465,8 @@ struct client_user *client_user_named(const struct client *client, struct slice 
     return NULL;
 }
 
-const struct client_entry *client_entry_find(const struct client *client, const uint8_t mid[ID_BYTES])
+const struct client_entry *client_entry_find(const struct client *client,
+                                             const uint8_t mid[ID_BYTES])
 {
     for (uint32_t i = 0; i < client->outbox_count; i++)
         if (memcmp(client->outbox[i].mid, mid, ID_BYTES) == 0)

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * client.h: the client's mind: a value goes in, effects come out (design §8).
- * The host executes one effect batch in this order: all of `store` in one transaction; then the frames;
- * then the notices (a message notice only if its store op really inserted). If the transaction fails
+ * The host executes one effect batch in this order: all of `store` in one transaction; then the
+ * frames;
+ * then the notices (a message notice only if its store op really inserted). If the transaction
+ * fails
  * the host deinits the client and restores a new one from its rows.
- * Invariants (client_check): cursor, conn and counters never fall within a log_epoch; nothing is sent
+ * Invariants (client_check): cursor, conn and counters never fall within a log_epoch; nothing is
+ * sent
  * that is not stored; a message is SENT, FAILED or in the outbox until its mid returns.
- * Owner: one thread. Memory: two arenas under the host's ceiling. Source: design §5, protocol, e2ee §§4–7. */
+ * Owner: one thread. Memory: two arenas under the host's ceiling. Source: design §5, protocol,
+ * e2ee §§4–7. */
 #pragma once
 
 #include <stdbool.h>
@@ -74,7 +78,8 @@ struct client_user {
 };
 
 struct client_request {
-    uint32_t req, kind, command; /* kind: enum pb_frame_body of the request; command: the host's number */
+    /* kind: enum pb_frame_body of the request; command: the host's number */
+    uint32_t req, kind, command;
     uint8_t id[ID_BYTES];
     uint64_t n;
 };
@@ -159,7 +164,8 @@ struct client {
 enum status client_init(struct client *client, size_t bytes_max) MUST_USE;
 void client_deinit(struct client *client);
 
-/* One step. `out` lives until the next step. INVALID: an event out of place (before restore, unknown
+/* One step. `out` lives until the next step. INVALID: an event out of place (before restore,
+ * unknown
  * body); BUSY: the ceiling is reached, `out` is empty: deinit and restore. Input from the server is
  * data: it never makes a step fail. */
 enum status client_step(struct client *client, const struct pb_host_event *event,
@@ -172,7 +178,8 @@ void client_check(const struct client *client);
 struct client_chat *client_chat_find(const struct client *client, const uint8_t id[ID_BYTES]);
 struct client_user *client_user_find(const struct client *client, const uint8_t id[ID_BYTES]);
 struct client_user *client_user_named(const struct client *client, struct slice username);
-const struct client_entry *client_entry_find(const struct client *client, const uint8_t mid[ID_BYTES]);
+const struct client_entry *client_entry_find(const struct client *client,
+                                             const uint8_t mid[ID_BYTES]);
 
 /* Is the row of this number stored here? */
 bool client_chat_holds(const struct client_chat *chat, uint64_t cseq);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * EXCEPTION: one dialogue for every rule; they share one scripted server.
  * Dialogues: a scripted server on one side, one or two minds on the other; rows are kept as a host
  * keeps them, and every step is followed by client_check. */
 #include "client/client.h"
@@ -74,8 +75,10 @@ static void restore_into(struct client *client, const struct host *host)
     assert_int_equal(client_init(client, CLIENT_BYTES_DEFAULT), STATUS_OK);
     for (size_t i = 0; i < host->row_count; i++)
         if (host->rows[i].table != PB_TABLE_MESSAGE)
-            rows[event.body.restore.rows_count++] = (struct pb_state_row){
-                .table = host->rows[i].table, .key = host->rows[i].key, .value = host->rows[i].value};
+            rows[event.body.restore.rows_count++] =
+                (struct pb_state_row){.table = host->rows[i].table,
+                                      .key = host->rows[i].key,
+                                      .value = host->rows[i].value};
     event.body.restore.rows = rows;
     event.entropy = slice_make(entropy, 32);
     assert_int_equal(client_step(client, &event, &out), STATUS_OK);
@@ -87,30 +90,38 @@ static void same_from_rows(const struct host *host)
     static struct client twin;
     const struct client *live = &host->client;
     restore_into(&twin, host);
-    assert_true(twin.useq == live->useq && twin.conn == live->conn && twin.log_epoch == live->log_epoch);
+    assert_true(twin.useq == live->useq && twin.conn == live->conn &&
+                twin.log_epoch == live->log_epoch);
     assert_true(twin.enrolled == live->enrolled && twin.dl_n == live->dl_n);
     assert_memory_equal(twin.user, live->user, 16);
     assert_memory_equal(twin.device, live->device, 16);
     assert_int_equal(twin.outbox_count, live->outbox_count);
     for (uint32_t i = 0; i < live->outbox_count; i++) {
-        const struct client_entry *entry = &live->outbox[i], *stored = client_entry_find(&twin, entry->mid);
+        const struct client_entry *entry = &live->outbox[i],
+                                  *stored = client_entry_find(&twin, entry->mid);
         assert_non_null(stored);
         assert_true(stored->sctr == entry->sctr && stored->state == entry->state);
-        assert_true(stored->reseal == entry->reseal && slice_equal(stored->envelope, entry->envelope));
+        assert_true(stored->reseal == entry->reseal &&
+                    slice_equal(stored->envelope, entry->envelope));
     }
     for (uint32_t i = 0; i < live->chat_count; i++) {
-        const struct client_chat *chat = live->chats[i], *stored = client_chat_find(&twin, chat->id);
+        const struct client_chat *chat = live->chats[i],
+                                 *stored = client_chat_find(&twin, chat->id);
         assert_non_null(stored);
         assert_true(stored->head == chat->head && stored->next_sctr == chat->next_sctr);
-        assert_true(stored->load_upto == chat->load_upto && stored->snapshot_sctr == chat->snapshot_sctr);
-        assert_true(stored->delivered_by_all == chat->delivered_by_all && stored->created == chat->created);
-        assert_true(stored->read_wish == chat->read_wish && stored->delivered_wish == chat->delivered_wish);
+        assert_true(stored->load_upto == chat->load_upto &&
+                    stored->snapshot_sctr == chat->snapshot_sctr);
+        assert_true(stored->delivered_by_all == chat->delivered_by_all &&
+                    stored->created == chat->created);
+        assert_true(stored->read_wish == chat->read_wish &&
+                    stored->delivered_wish == chat->delivered_wish);
         assert_memory_equal(stored->create_mid, chat->create_mid, 16);
         assert_int_equal(stored->span_count, chat->span_count);
         assert_memory_equal(stored->spans, chat->spans, chat->span_count * sizeof chat->spans[0]);
     }
     for (uint32_t i = 0; i < live->user_count; i++) {
-        const struct client_user *user = live->users[i], *stored = client_user_find(&twin, user->id);
+        const struct client_user *user = live->users[i],
+                                 *stored = client_user_find(&twin, user->id);
         assert_true(stored ? stored->dl_n == user->dl_n && stored->broken == user->broken
                            : user->dl_n == 0 && !user->broken);
     }
@@ -247,8 +258,11 @@ static void error(struct host *host, enum pb_error_code code, uint64_t ver)
 static void ready(struct host *host, uint64_t useq, enum pb_resume_kind resume)
 {
     struct pb_frame frame = {.req = host->last_req, .body_case = PB_FRAME_BODY_READY};
-    frame.body.ready = (struct pb_ready){.user_id = slice_make(host->client.user, 16), .useq = useq,
-                                         .log_epoch = 1, .dl_n = host->client.dl_n, .resume = resume};
+    frame.body.ready = (struct pb_ready){.user_id = slice_make(host->client.user, 16),
+                                         .useq = useq,
+                                         .log_epoch = 1,
+                                         .dl_n = host->client.dl_n,
+                                         .resume = resume};
     feed(host, &frame);
 }
 
@@ -276,8 +290,11 @@ static struct host *signed_up(const char *name, uint8_t first)
     struct pb_host_event event = {.body_case = PB_HOST_EVENT_BODY_COMMAND};
     event.body.command.request = 1;
     event.body.command.body_case = PB_EVENT_COMMAND_BODY_REGISTER;
-    event.body.command.body.register_ = (struct pb_command_register){.server = SLICE_LITERAL("http://h"),
-        .username = slice_text(name), .password = SLICE_LITERAL("secret"), .invite = SLICE_LITERAL("i")};
+    event.body.command.body.register_ =
+        (struct pb_command_register){.server = SLICE_LITERAL("http://h"),
+                                     .username = slice_text(name),
+                                     .password = SLICE_LITERAL("secret"),
+                                     .invite = SLICE_LITERAL("i")};
     step(host, &event);
     greet(host);
     expect(host, PB_FRAME_BODY_REGISTER);
@@ -328,13 +345,21 @@ static void push(struct host *host, uint64_t useq, const struct pb_entry *entry)
     feed(host, &frame);
 }
 
-static struct pb_entry created(const struct pb_chat_create *create, const struct host *by, uint64_t cseq)
+static struct pb_entry created(const struct pb_chat_create *create, const struct host *by,
+                               uint64_t cseq)
 {
     struct pb_entry entry = {.body_case = PB_ENTRY_BODY_MEMBER};
-    entry.body.member = (struct pb_member_change){.chat_id = create->chat_id, .cseq = cseq, .ts = 1,
-        .kind = PB_MEMBER_CHANGE_KIND_CREATED, .user_id = slice_make(by->client.user, 16),
-        .device_id = slice_make(by->client.device, 16), .mid = create->mid, .gen = 1, .mls_epoch = 1,
-        .floor = 1, .policy = create->policy};
+    entry.body.member = (struct pb_member_change){.chat_id = create->chat_id,
+                                                  .cseq = cseq,
+                                                  .ts = 1,
+                                                  .kind = PB_MEMBER_CHANGE_KIND_CREATED,
+                                                  .user_id = slice_make(by->client.user, 16),
+                                                  .device_id = slice_make(by->client.device, 16),
+                                                  .mid = create->mid,
+                                                  .gen = 1,
+                                                  .mls_epoch = 1,
+                                                  .floor = 1,
+                                                  .policy = create->policy};
     return entry;
 }
 
@@ -347,11 +372,15 @@ static struct pb_entry message(const struct pb_send *send, const struct host *by
     return entry;
 }
 
-static struct pb_entry rejected(const struct pb_send *send, const struct host *by, enum pb_error_code why)
+static struct pb_entry rejected(const struct pb_send *send, const struct host *by,
+                                enum pb_error_code why)
 {
     struct pb_entry entry = {.body_case = PB_ENTRY_BODY_REJECTED};
-    entry.body.rejected = (struct pb_rejected){.chat_id = send->chat_id, .mid = send->mid,
-        .device_id = slice_make(by->client.device, 16), .sctr = send->sctr, .reason = (uint32_t)why};
+    entry.body.rejected = (struct pb_rejected){.chat_id = send->chat_id,
+                                               .mid = send->mid,
+                                               .device_id = slice_make(by->client.device, 16),
+                                               .sctr = send->sctr,
+                                               .reason = (uint32_t)why};
     return entry;
 }
 
@@ -405,7 +434,8 @@ static void sent(struct host *host, struct slice mid)
 static void a_message_arrives(void **state)
 {
     struct pair pair = talking();
-    struct pb_entry entry = message(&pair.send, pair.ann, 2), receipt = {.body_case = PB_ENTRY_BODY_RECEIPT};
+    struct pb_entry entry = message(&pair.send, pair.ann, 2),
+                    receipt = {.body_case = PB_ENTRY_BODY_RECEIPT};
     (void)state;
     sent(pair.ann, pair.send.mid);
     assert_int_equal(pair.ann->client.outbox[0].state, PB_OUTBOX_STATE_SENT);
@@ -413,7 +443,8 @@ static void a_message_arrives(void **state)
     assert_int_equal(pair.ann->client.outbox_count, 0);
     const struct client_chat *chat = client_chat_find(&pair.ann->client, pair.send.chat_id.at);
     assert_int_equal(client_tick(chat, 2), PB_TICK_SENT);
-    receipt.body.receipt = (struct pb_receipt_entry){.chat_id = pair.send.chat_id, .delivered_by_all = 2};
+    receipt.body.receipt =
+        (struct pb_receipt_entry){.chat_id = pair.send.chat_id, .delivered_by_all = 2};
     push(pair.ann, 3, &receipt);
     assert_int_equal(client_tick(chat, 2), PB_TICK_DELIVERED);
     receipt.body.receipt.delivered_by_all = 1; /* late: no mark goes back */
@@ -430,9 +461,11 @@ static void a_message_arrives(void **state)
     pair.bob->last_req = get;
     lists(pair.bob, 1, list_of(pair.ann));
     assert_true(expect(pair.bob, PB_FRAME_BODY_SYNC).body.sync.from_useq == 1);
-    struct pb_push again = {.useq = 2, .prev_useq = 1, .log_epoch = 1, .entry = entry, .has_entry = true};
+    struct pb_push again = {
+        .useq = 2, .prev_useq = 1, .log_epoch = 1, .entry = entry, .has_entry = true};
     struct pb_frame part = {.req = pair.bob->last_req, .body_case = PB_FRAME_BODY_SYNC_PART};
-    part.body.sync_part = (struct pb_sync_part){.from_useq = 1, .entries = &again, .entries_count = 1};
+    part.body.sync_part =
+        (struct pb_sync_part){.from_useq = 1, .entries = &again, .entries_count = 1};
     feed(pair.bob, &part);
     assert_int_equal(pair.bob->shown, 1);
     assert_true(expect(pair.bob, PB_FRAME_BODY_ACK).body.ack.useq == 2);
@@ -493,7 +526,8 @@ static void refusals(void **state)
     pair.ann->now += 500;
     simple(pair.ann, PB_HOST_EVENT_BODY_TIMER);
     struct pb_send again = expect(pair.ann, PB_FRAME_BODY_SEND).body.send;
-    assert_true(slice_equal(again.mid, pair.send.mid) && slice_equal(again.envelope, pair.send.envelope));
+    assert_true(slice_equal(again.mid, pair.send.mid) &&
+                slice_equal(again.envelope, pair.send.envelope));
     entry = rejected(&pair.send, pair.ann, PB_ERROR_CODE_NOT_MEMBER);
     push(pair.ann, 3, &entry);
     assert_int_equal(pair.ann->failed, 1);
@@ -514,8 +548,12 @@ static void repeat_moves_one(void **state)
     struct pb_entry entry = {.body_case = PB_ENTRY_BODY_REPEAT};
     uint8_t other[16] = {9};
     (void)state;
-    entry.body.repeat = (struct pb_repeat){.chat_id = pair.send.chat_id, .sctr = 1, .last = 1,
-        .device_id = slice_make(pair.ann->client.device, 16), .last_mid = pair.send.mid, .last_cseq = 2};
+    entry.body.repeat = (struct pb_repeat){.chat_id = pair.send.chat_id,
+                                           .sctr = 1,
+                                           .last = 1,
+                                           .device_id = slice_make(pair.ann->client.device, 16),
+                                           .last_mid = pair.send.mid,
+                                           .last_cseq = 2};
     push(pair.ann, 2, &entry);
     assert_true(pair.ann->client.outbox[0].sctr == 1); /* its own mid: nothing moves */
     entry.body.repeat.last = 5;
@@ -567,19 +605,28 @@ static void gaps_and_snapshot(void **state)
     push(ann, 5, &own); /* prev 4, cursor 1 */
     assert_true(expect(ann, PB_FRAME_BODY_SYNC).body.sync.from_useq == 1);
     assert_true(ann->client.useq == 1);
-    struct pb_push hole = {.useq = 4, .prev_useq = 3, .log_epoch = 1, .entry = own, .has_entry = true};
+    struct pb_push hole = {
+        .useq = 4, .prev_useq = 3, .log_epoch = 1, .entry = own, .has_entry = true};
     struct pb_frame part = {.req = ann->last_req, .body_case = PB_FRAME_BODY_SYNC_PART};
-    part.body.sync_part = (struct pb_sync_part){.from_useq = 1, .entries = &hole, .entries_count = 1};
+    part.body.sync_part =
+        (struct pb_sync_part){.from_useq = 1, .entries = &hole, .entries_count = 1};
     feed(ann, &part);
     expect(ann, PB_FRAME_BODY_SYNC); /* one failed */
     part.req = ann->last_req;
     feed(ann, &part);
     expect(ann, PB_FRAME_BODY_SNAPSHOT); /* two: snapshot, never a third */
-    struct pb_chat_state chat = {.chat_id = pair.send.chat_id, .cseq = 3, .gen = 1, .mls_epoch = 1,
-        .floor = 1, .policy = pair.created.body.member.policy, .last_sctr = 1, .last_mid = pair.send.mid,
-        .last_cseq = 3};
+    struct pb_chat_state chat = {.chat_id = pair.send.chat_id,
+                                 .cseq = 3,
+                                 .gen = 1,
+                                 .mls_epoch = 1,
+                                 .floor = 1,
+                                 .policy = pair.created.body.member.policy,
+                                 .last_sctr = 1,
+                                 .last_mid = pair.send.mid,
+                                 .last_cseq = 3};
     struct pb_frame page = {.req = ann->last_req, .body_case = PB_FRAME_BODY_SNAPSHOT_PAGE};
-    page.body.snapshot_page = (struct pb_snapshot_page){.useq = 9, .chats = &chat, .chats_count = 1};
+    page.body.snapshot_page =
+        (struct pb_snapshot_page){.useq = 9, .chats = &chat, .chats_count = 1};
     feed(ann, &page);
     assert_true(ann->client.useq == 9);
     struct pb_ack ack = expect(ann, PB_FRAME_BODY_ACK).body.ack;
@@ -593,8 +640,8 @@ static void gaps_and_snapshot(void **state)
     rows[1].body.message.envelope = SLICE_EMPTY;
     rows[1].body.message.sctr = 0;
     struct pb_frame answer = {.req = asked, .body_case = PB_FRAME_BODY_HISTORY_PAGE};
-    answer.body.history_page = (struct pb_history_page){.chat_id = pair.send.chat_id, .entries = rows,
-                                                        .entries_count = 2, .before = 4, .after = 1};
+    answer.body.history_page = (struct pb_history_page){
+        .chat_id = pair.send.chat_id, .entries = rows, .entries_count = 2, .before = 4, .after = 1};
     feed(ann, &answer);
     assert_int_equal(ann->client.outbox_count, 0); /* settled by its mid, not by number */
     assert_int_equal(ann->failed, 0);
@@ -616,7 +663,8 @@ static void snapshot_without_it_fails(void **state)
     struct pb_chat_state chat = {.chat_id = pair.send.chat_id, .cseq = 1, .gen = 1, .mls_epoch = 1,
         .floor = 1, .policy = pair.created.body.member.policy, .last_sctr = 1};
     struct pb_frame page = {.req = ann->last_req, .body_case = PB_FRAME_BODY_SNAPSHOT_PAGE};
-    page.body.snapshot_page = (struct pb_snapshot_page){.useq = 9, .chats = &chat, .chats_count = 1};
+    page.body.snapshot_page =
+        (struct pb_snapshot_page){.useq = 9, .chats = &chat, .chats_count = 1};
     feed(ann, &page);
     assert_int_equal(ann->failed, 1);
     assert_int_equal(ann->client.outbox_count, 0);
@@ -634,8 +682,11 @@ static void forged_lists(void **state)
     forged[list.bytes - 1] ^= 1; /* the same number, another signature: a fork */
     bob = client_user_named(&pair.ann->client, SLICE_LITERAL("bob"));
     struct pb_entry entry = {.body_case = PB_ENTRY_BODY_MEMBER};
-    entry.body.member = (struct pb_member_change){.chat_id = pair.send.chat_id, .cseq = 2, .dl_n = 2,
-        .kind = PB_MEMBER_CHANGE_KIND_DEVICE_CHANGE, .user_id = slice_make(bob->id, 16)};
+    entry.body.member = (struct pb_member_change){.chat_id = pair.send.chat_id,
+                                                  .cseq = 2,
+                                                  .dl_n = 2,
+                                                  .kind = PB_MEMBER_CHANGE_KIND_DEVICE_CHANGE,
+                                                  .user_id = slice_make(bob->id, 16)};
     push(pair.ann, 2, &entry);
     expect(pair.ann, PB_FRAME_BODY_DEVLIST_GET);
     uint32_t get = pair.ann->last_req;
@@ -711,8 +762,10 @@ static void unanswered_register(void **state)
     (void)state;
     event.body.command.request = 1;
     event.body.command.body_case = PB_EVENT_COMMAND_BODY_REGISTER;
-    event.body.command.body.register_ = (struct pb_command_register){.server = SLICE_LITERAL("http://h"),
-        .username = SLICE_LITERAL("ann"), .password = SLICE_LITERAL("secret")};
+    event.body.command.body.register_ =
+        (struct pb_command_register){.server = SLICE_LITERAL("http://h"),
+                                     .username = SLICE_LITERAL("ann"),
+                                     .password = SLICE_LITERAL("secret")};
     step(host, &event);
     greet(host);
     expect(host, PB_FRAME_BODY_REGISTER);
@@ -730,12 +783,13 @@ static void unanswered_register(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_message_arrives), cmocka_unit_test(a_lost_ack),
+        cmocka_unit_test(a_message_arrives),    cmocka_unit_test(a_lost_ack),
         cmocka_unit_test(resent_byte_for_byte), cmocka_unit_test(refusals),
-        cmocka_unit_test(repeat_moves_one), cmocka_unit_test(both_create),
-        cmocka_unit_test(gaps_and_snapshot), cmocka_unit_test(snapshot_without_it_fails),
-        cmocka_unit_test(forged_lists), cmocka_unit_test(tampered_message),
-        cmocka_unit_test(regressions), cmocka_unit_test(goaways), cmocka_unit_test(unanswered_register),
+        cmocka_unit_test(repeat_moves_one),     cmocka_unit_test(both_create),
+        cmocka_unit_test(gaps_and_snapshot),    cmocka_unit_test(snapshot_without_it_fails),
+        cmocka_unit_test(forged_lists),         cmocka_unit_test(tampered_message),
+        cmocka_unit_test(regressions),          cmocka_unit_test(goaways),
+        cmocka_unit_test(unanswered_register),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

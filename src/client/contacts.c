@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Names, device lists and pins: (AIK, highest n, hash) of each person. A lower list, a fork or a bad
+ * Names, device lists and pins: (AIK, highest n, hash) of each person. A lower list, a fork or a
+ * bad
  * signature marks the person broken, for good: nothing is sent to them (e2ee §4). */
 #include <string.h>
 
@@ -44,8 +45,8 @@ static void broken(struct client *client, struct client_user *user)
     if (!notice)
         return;
     notice->body.state.state = client->told_state;
-    notice->body.state.detail =
-        SLICE_LITERAL("a device list of a contact is forged or rolled back: nothing is sent to them");
+    notice->body.state.detail = SLICE_LITERAL(
+        "a device list of a contact is forged or rolled back: nothing is sent to them");
 }
 
 static void learn_devices(struct client_user *user, const struct devlist *list)
@@ -62,12 +63,14 @@ static void learn_devices(struct client_user *user, const struct devlist *list)
     }
 }
 
-static bool follows(struct client *client, const struct client_user *user, const struct devlist *next)
+static bool follows(struct client *client, const struct client_user *user,
+                    const struct devlist *next)
 {
     struct devlist prev;
     struct devlist_proof proof;
     uint8_t aik_message[DEVLIST_AIK_MESSAGE_BYTES];
-    struct buf message = buf_in(&client->step, DEVLIST_DSK_LABEL_BYTES + next->unsigned_bytes.bytes);
+    struct buf message =
+        buf_in(&client->step, DEVLIST_DSK_LABEL_BYTES + next->unsigned_bytes.bytes);
     bool has_prev = user->dl_n && devlist_read(user->dl, &prev) == STATUS_OK;
     memset(&proof, 0, sizeof proof);
     memcpy(proof.previous_hash, user->dl_hash, 32);
@@ -80,8 +83,8 @@ static bool follows(struct client *client, const struct client_user *user, const
     proof.removed_before.at = removed;
     devlist_aik_message(next, aik_message);
     devlist_dsk_message(next->unsigned_bytes, &message);
-    proof.sig_aik_valid = crypto_ed25519_verify(next->aik, slice_make(aik_message, sizeof aik_message),
-                                                next->sig_aik);
+    proof.sig_aik_valid = crypto_ed25519_verify(
+        next->aik, slice_make(aik_message, sizeof aik_message), next->sig_aik);
     proof.sig_dsk_valid = !message.overflow &&
                           crypto_ed25519_verify(next->dsk, buf_slice(&message), next->sig_dsk);
     return devlist_check_next(has_prev ? &prev : NULL, next, &proof) == DEVLIST_OK;
@@ -128,7 +131,8 @@ static void tell_chats(struct client *client, const struct client_user *user)
     }
 }
 
-void contacts_lists(struct client *client, struct client_user *user, const struct pb_devlist_answer *answer)
+void contacts_lists(struct client *client, struct client_user *user,
+                    const struct pb_devlist_answer *answer)
 {
     uint32_t before = user->dl_n;
     user->fetching = false;
@@ -232,7 +236,8 @@ void contacts_lookup(struct client *client, const struct client_request *request
         broken(client, user); /* the server says less than it served before */
     } else if (user->dl_n && !slice_equal(user->username, waiting->username)) {
         waiting->used = false; /* a known person under another name */
-        mind_result(client, waiting->command, PB_ERROR_CODE_DENIED, SLICE_LITERAL("name and key differ"));
+        mind_result(client, waiting->command, PB_ERROR_CODE_DENIED,
+                    SLICE_LITERAL("name and key differ"));
         return;
     }
     if (user->dl_n == 0)
@@ -248,7 +253,8 @@ void contacts_refused(struct client *client, const struct client_request *reques
         if (!user)
             return;
         user->fetching = false;
-        if (error->retry_ms || error->code == PB_ERROR_CODE_BUSY || error->code == PB_ERROR_CODE_RETRY) {
+        if (error->retry_ms || error->code == PB_ERROR_CODE_BUSY ||
+            error->code == PB_ERROR_CODE_RETRY) {
             mind_close(client); /* simplest honest wait: back-off, and everything is asked again */
             client->retry_at += error->retry_ms;
             return;

@@ -99,7 +99,8 @@ void marks_send(struct client *client, struct client_chat *chat)
         struct pb_frame frame = {.body_case = PB_FRAME_BODY_DELIVERED};
         frame.body.delivered = (struct pb_delivered){.chat_id = slice_make(chat->id, ID_BYTES),
                                                      .upto = chat->delivered_wish};
-        (void)mind_request(client, &frame, chat->id, chat->delivered_wish, 0); /* else at the next sync */
+        /* else at the next sync */
+        (void)mind_request(client, &frame, chat->id, chat->delivered_wish, 0);
     }
     if (chat->read_wish) {
         struct pb_frame frame = {.req = client->next_req++, .body_case = PB_FRAME_BODY_READ};

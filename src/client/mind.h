@@ -14,9 +14,10 @@ void mind_store(struct client *client, enum pb_store_op_kind kind, enum pb_table
 struct pb_notice *mind_notice(struct client *client, enum pb_notice_body body);
 /* Send; a request gets its number and is awaited (id, n and command come back with the answer). */
 void mind_send(struct client *client, struct pb_frame *frame);
-bool mind_request(struct client *client, struct pb_frame *frame, const uint8_t id[ID_BYTES], uint64_t n,
-                  uint32_t command);
-void mind_result(struct client *client, uint32_t command, enum pb_error_code error, struct slice detail);
+bool mind_request(struct client *client, struct pb_frame *frame, const uint8_t id[ID_BYTES],
+                  uint64_t n, uint32_t command);
+void mind_result(struct client *client, uint32_t command, enum pb_error_code error,
+                 struct slice detail);
 struct pb_notice_result *mind_result_of(struct client *client, uint32_t command);
 void mind_wake(struct client *client, uint64_t mono_ms);
 void mind_hash(struct slice bytes, uint8_t out[32]);
@@ -32,13 +33,16 @@ struct client_chat *rows_chat_new(struct client *client, const uint8_t id[ID_BYT
 struct client_user *rows_user_new(struct client *client, const uint8_t id[ID_BYTES]);
 
 /* outbox.c */
-bool outbox_compose(struct client *client, struct client_chat *chat, struct slice text, uint32_t command);
+bool outbox_compose(struct client *client, struct client_chat *chat, struct slice text,
+                    uint32_t command);
 void outbox_pump(struct client *client); /* send what is due, oldest first */
-void outbox_settle(struct client *client, struct client_chat *chat, const struct pb_message *message);
+void outbox_settle(struct client *client, struct client_chat *chat,
+                   const struct pb_message *message);
 void outbox_sent(struct client *client, const struct pb_sent *sent);
 void outbox_rejected(struct client *client, const struct pb_rejected *rejected);
 void outbox_repeat(struct client *client, const struct pb_repeat *repeat);
-void outbox_error(struct client *client, const struct client_request *request, const struct pb_error *error);
+void outbox_error(struct client *client, const struct client_request *request,
+                  const struct pb_error *error);
 void outbox_loaded(struct client *client, struct client_chat *chat);
 void outbox_chat_exists(struct client *client, struct client_chat *chat);
 void outbox_resend(struct client_chat *chat, uint64_t at_mono);
@@ -73,13 +77,15 @@ void marks_receipt(struct client *client, const struct pb_receipt_entry *receipt
 void marks_own(struct client *client, const struct pb_own *own);
 void marks_read(struct client *client, const struct pb_command_read *read, uint32_t command);
 void marks_send(struct client *client, struct client_chat *chat);
-void marks_raise(struct client *client, struct client_chat *chat, uint64_t delivered, uint64_t read);
+void marks_raise(struct client *client, struct client_chat *chat, uint64_t delivered,
+                 uint64_t read);
 void marks_hide(struct client_chat *chat, uint64_t cseq);
 
 /* contacts.c */
 void contacts_want(struct client *client, const uint8_t user[ID_BYTES], uint64_t n);
 void contacts_fetch(struct client *client, struct client_user *user);
-void contacts_lists(struct client *client, struct client_user *user, const struct pb_devlist_answer *answer);
+void contacts_lists(struct client *client, struct client_user *user,
+                    const struct pb_devlist_answer *answer);
 void contacts_wait(struct client *client, struct slice username, struct slice text, bool is_send,
                    uint32_t command);
 void contacts_lookup(struct client *client, const struct client_request *request,
@@ -95,7 +101,9 @@ void account_command(struct client *client, const struct pb_event_command *comma
 void account_enrol(struct client *client); /* after WELCOME */
 void account_granted(struct client *client, const struct pb_granted *granted);
 void account_vault(struct client *client, const struct pb_vault_answer *vault);
-void account_ok(struct client *client, const struct client_request *request, const struct pb_ok *ok);
+void account_ok(struct client *client, const struct client_request *request,
+                const struct pb_ok *ok);
 void account_lists(struct client *client, const struct pb_devlist_answer *answer);
-void account_error(struct client *client, const struct client_request *request, const struct pb_error *error);
+void account_error(struct client *client, const struct client_request *request,
+                   const struct pb_error *error);
 void account_remove_go_on(struct client *client);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A message from compose until its mid returns: OPEN ─SENT→ SENT ─own mid in the log→ gone (settled);
- * repairable REJECTED → OPEN, same mid, same counter; final REJECTED → FAILED. Rules: e2ee §6.2–6.4. */
+ * A message from compose until its mid returns: OPEN ─SENT→ SENT ─own mid in the log→ gone
+ * (settled);
+ * repairable REJECTED → OPEN, same mid, same counter; final REJECTED → FAILED. Rules: e2ee
+ * §6.2–6.4. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -20,7 +22,10 @@ static void tick(struct client *client, const struct client_entry *entry, enum p
     if (!notice)
         return;
     notice->body.tick = (struct pb_notice_tick){
-        .chat_id = slice_make(entry->chat->id, ID_BYTES), .cseq = cseq, .tick = which, .reason = reason,
+        .chat_id = slice_make(entry->chat->id, ID_BYTES),
+        .cseq = cseq,
+        .tick = which,
+        .reason = reason,
         .mid = arena_copy(&client->step, slice_make(entry->mid, ID_BYTES)),
     };
 }
@@ -44,7 +49,8 @@ static bool seal(struct client *client, struct client_entry *entry)
         return false;
     envelope_context_write(buf_slice(&out), client->user, entry->mid, &context);
     uint8_t *body = buf_reserve(&out, padded_bytes + E2EE_SEAL_BYTES);
-    if (!body || e2ee_epoch_key(client->e2ee, chat->id, chat->gen, chat->mls_epoch, key) != E2EE_OK ||
+    if (!body ||
+        e2ee_epoch_key(client->e2ee, chat->id, chat->gen, chat->mls_epoch, key) != E2EE_OK ||
         e2ee_msg_seal(client->e2ee, key, buf_slice(&context), buf_slice(&padded), body) != E2EE_OK)
         return false;
     entry->envelope = mind_keep(client, buf_slice(&out));
@@ -52,10 +58,12 @@ static bool seal(struct client *client, struct client_entry *entry)
     return true;
 }
 
-bool outbox_compose(struct client *client, struct client_chat *chat, struct slice text, uint32_t command)
+bool outbox_compose(struct client *client, struct client_chat *chat, struct slice text,
+                    uint32_t command)
 {
     if (text.bytes > TEXT_BYTES_MAX) {
-        mind_result(client, command, PB_ERROR_CODE_TOO_LARGE, SLICE_LITERAL("16 KiB of text at most"));
+        mind_result(client, command, PB_ERROR_CODE_TOO_LARGE,
+                    SLICE_LITERAL("16 KiB of text at most"));
         return false;
     }
     if (client->outbox_count == CLIENT_OUTBOX_MAX) {
@@ -144,9 +152,13 @@ static void create(struct client *client, struct client_chat *chat)
             return;
     }
     struct pb_frame frame = {.body_case = PB_FRAME_BODY_CHAT_CREATE};
-    frame.body.chat_create = (struct pb_chat_create){
-        .chat_id = slice_make(chat->id, ID_BYTES), .gen = 1, .mid = slice_make(chat->create_mid, ID_BYTES),
-        .mls_epoch = 1, .policy = buf_slice(&policy_buf), .leaves = leaves, .leaves_count = leaf_count};
+    frame.body.chat_create = (struct pb_chat_create){.chat_id = slice_make(chat->id, ID_BYTES),
+                                                     .gen = 1,
+                                                     .mid = slice_make(chat->create_mid, ID_BYTES),
+                                                     .mls_epoch = 1,
+                                                     .policy = buf_slice(&policy_buf),
+                                                     .leaves = leaves,
+                                                     .leaves_count = leaf_count};
     chat->create_sent = mind_request(client, &frame, chat->id, 0, 0);
 }
 
@@ -161,7 +173,8 @@ static void pump_chat(struct client *client, struct client_chat *chat)
             create(client, chat);
         return;
     }
-    for (; entry && client->request_count < REQUESTS_FOR_SENDS; entry = next_to_send(client, chat)) {
+    for (; entry && client->request_count < REQUESTS_FOR_SENDS;
+         entry = next_to_send(client, chat)) {
         if (entry->reseal) {
             if (!seal(client, entry))
                 return;
@@ -229,10 +242,13 @@ static void fail(struct client *client, struct client_entry *entry, uint32_t rea
 {
     uint8_t key[24];
     struct buf buf = buf_over(key, sizeof key);
-    struct pb_client_outbox row = {
-        .mid = slice_make(entry->mid, ID_BYTES), .sctr = entry->sctr, .state = PB_OUTBOX_STATE_FAILED,
-        .envelope = entry->envelope, .content = entry->content, .reason = reason,
-        .made_ms = entry->made_ms};
+    struct pb_client_outbox row = {.mid = slice_make(entry->mid, ID_BYTES),
+                                   .sctr = entry->sctr,
+                                   .state = PB_OUTBOX_STATE_FAILED,
+                                   .envelope = entry->envelope,
+                                   .content = entry->content,
+                                   .reason = reason,
+                                   .made_ms = entry->made_ms};
     buf_put(&buf, slice_make(entry->chat->id, ID_BYTES));
     buf_u64be(&buf, entry->sctr);
     mind_store(client, PB_STORE_OP_KIND_PUT, PB_TABLE_OUTBOX, buf_slice(&buf),
@@ -257,7 +273,8 @@ void outbox_sent(struct client *client, const struct pb_sent *sent)
     client->settle_at = client->mono_ms + 10000;
 }
 
-void outbox_settle(struct client *client, struct client_chat *chat, const struct pb_message *message)
+void outbox_settle(struct client *client, struct client_chat *chat,
+                   const struct pb_message *message)
 {
     struct client_entry *entry = entry_by_mid(client, message->mid);
     if (message->sctr >= chat->next_sctr) {
@@ -269,7 +286,8 @@ void outbox_settle(struct client *client, struct client_chat *chat, const struct
         tick(client, entry, PB_TICK_SENT, message->cseq, 0);
         entry_remove(client, entry);
     } else if (!entry_by_sctr(client, chat, message->sctr)) {
-        rows_delete_entry(client, chat->id, message->sctr); /* a failure that was none: the log wins */
+        /* a failure that was none: the log wins */
+        rows_delete_entry(client, chat->id, message->sctr);
     }
 }
 
@@ -287,7 +305,8 @@ void outbox_rejected(struct client *client, const struct pb_rejected *rejected)
     struct client_entry *entry = entry_by_mid(client, rejected->mid);
     if (!chat || memcmp(rejected->device_id.at, client->device, ID_BYTES) != 0)
         return;
-    if (!id_is_zero(chat->create_mid) && memcmp(rejected->mid.at, chat->create_mid, ID_BYTES) == 0) {
+    if (!id_is_zero(chat->create_mid) &&
+        memcmp(rejected->mid.at, chat->create_mid, ID_BYTES) == 0) {
         if (rejected->reason == PB_ERROR_CODE_CHAT_EXISTS) {
             outbox_chat_exists(client, chat);
             return;
@@ -308,7 +327,8 @@ void outbox_rejected(struct client *client, const struct pb_rejected *rejected)
     }
     if (rejected->reason != PB_ERROR_CODE_SCTR_EXPECTED && rejected->gen) {
         entry->reseal = true;
-        if (rejected->gen > chat->gen || (rejected->gen == chat->gen && rejected->mls_epoch > chat->mls_epoch)) {
+        if (rejected->gen > chat->gen ||
+            (rejected->gen == chat->gen && rejected->mls_epoch > chat->mls_epoch)) {
             chat->gen = rejected->gen;
             chat->mls_epoch = rejected->mls_epoch;
             chat->floor = rejected->floor;
@@ -344,7 +364,8 @@ void outbox_repeat(struct client *client, const struct pb_repeat *repeat)
     outbox_resend(chat, client->mono_ms);
 }
 
-void outbox_error(struct client *client, const struct client_request *request, const struct pb_error *error)
+void outbox_error(struct client *client, const struct client_request *request,
+                  const struct pb_error *error)
 {
     struct client_chat *chat = client_chat_find(client, request->id);
     uint64_t wait = error->retry_ms + 200 + mind_jitter(client, error->retry_ms / 2 + 800);

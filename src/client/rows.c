@@ -18,7 +18,8 @@ struct client_chat *rows_chat_new(struct client *client, const uint8_t id[ID_BYT
     struct client_chat *chat = client_chat_find(client, id);
     if (chat)
         return chat;
-    if (client->chat_count == CLIENT_CHATS_MAX || !(chat = ARENA_NEW(&client->boot, struct client_chat))) {
+    if (client->chat_count == CLIENT_CHATS_MAX ||
+        !(chat = ARENA_NEW(&client->boot, struct client_chat))) {
         client->exhausted = true;
         return NULL;
     }
@@ -34,7 +35,8 @@ struct client_user *rows_user_new(struct client *client, const uint8_t id[ID_BYT
     struct client_user *user = client_user_find(client, id);
     if (user)
         return user;
-    if (client->user_count == CLIENT_USERS_MAX || !(user = ARENA_NEW(&client->boot, struct client_user))) {
+    if (client->user_count == CLIENT_USERS_MAX ||
+        !(user = ARENA_NEW(&client->boot, struct client_user))) {
         client->exhausted = true;
         return NULL;
     }
@@ -72,7 +74,8 @@ static void restore_chat(struct client *client, struct slice key, struct slice v
 {
     struct pb_client_chat row;
     struct client_chat *chat;
-    if (key.bytes != ID_BYTES || pb_client_chat_decode_v1(value, &client->step, &row) != STATUS_OK ||
+    if (key.bytes != ID_BYTES ||
+        pb_client_chat_decode_v1(value, &client->step, &row) != STATUS_OK ||
         !(chat = rows_chat_new(client, key.at)))
         return;
     id_take(chat->peer, row.peer);
@@ -110,7 +113,8 @@ static void restore_user(struct client *client, struct slice key, struct slice v
 {
     struct pb_client_user row;
     struct client_user *user;
-    if (key.bytes != ID_BYTES || pb_client_user_decode_v1(value, &client->step, &row) != STATUS_OK ||
+    if (key.bytes != ID_BYTES ||
+        pb_client_user_decode_v1(value, &client->step, &row) != STATUS_OK ||
         !(user = rows_user_new(client, key.at)))
         return;
     user->username = mind_keep(client, row.username);
@@ -202,16 +206,29 @@ static void store_chat(struct client *client, struct client_chat *chat)
         removed[i] = slice_make(removed_bytes[i], 24);
     }
     struct pb_client_chat row = {
-        .peer = slice_make(chat->peer, id_is_zero(chat->peer) ? 0 : ID_BYTES), .head = chat->head,
-        .gen = chat->gen, .mls_epoch = chat->mls_epoch, .floor = chat->floor, .policy = chat->policy,
-        .delivered_by_all = chat->delivered_by_all, .read_by_all = chat->read_by_all,
-        .own_read = chat->own_read, .read_wish = chat->read_wish, .held = held,
-        .held_count = chat->span_count, .load_upto = chat->load_upto,
-        .delivered_wish = chat->delivered_wish, .next_sctr = chat->next_sctr,
+        .peer = slice_make(chat->peer, id_is_zero(chat->peer) ? 0 : ID_BYTES),
+        .head = chat->head,
+        .gen = chat->gen,
+        .mls_epoch = chat->mls_epoch,
+        .floor = chat->floor,
+        .policy = chat->policy,
+        .delivered_by_all = chat->delivered_by_all,
+        .read_by_all = chat->read_by_all,
+        .own_read = chat->own_read,
+        .read_wish = chat->read_wish,
+        .held = held,
+        .held_count = chat->span_count,
+        .load_upto = chat->load_upto,
+        .delivered_wish = chat->delivered_wish,
+        .next_sctr = chat->next_sctr,
         .snapshot_sctr = chat->snapshot_sctr,
         .create_mid = slice_make(chat->create_mid, id_is_zero(chat->create_mid) ? 0 : ID_BYTES),
-        .hidden = chat->hidden, .hidden_count = chat->hidden_count, .created = chat->created,
-        .joined = chat->joined, .removed = removed, .removed_count = chat->removed_count,
+        .hidden = chat->hidden,
+        .hidden_count = chat->hidden_count,
+        .created = chat->created,
+        .joined = chat->joined,
+        .removed = removed,
+        .removed_count = chat->removed_count,
     };
     mind_store(client, PB_STORE_OP_KIND_PUT, PB_TABLE_CHAT, slice_make(chat->id, ID_BYTES),
                pb_client_chat_pack_v1(&row, &client->step));
@@ -223,9 +240,10 @@ static void store_user(struct client *client, struct client_user *user)
     struct pb_known_device devices[CLIENT_DEVICES_MAX];
     memset(devices, 0, sizeof devices);
     for (uint32_t i = 0; i < user->device_count; i++)
-        devices[i] = (struct pb_known_device){.device_id = slice_make(user->devices[i].id, ID_BYTES),
-                                              .sigpub = slice_make(user->devices[i].sigpub, 32),
-                                              .removed = user->devices[i].removed};
+        devices[i] =
+            (struct pb_known_device){.device_id = slice_make(user->devices[i].id, ID_BYTES),
+                                     .sigpub = slice_make(user->devices[i].sigpub, 32),
+                                     .removed = user->devices[i].removed};
     struct pb_client_user row = {
         .username = user->username, .dl_n = user->dl_n, .dl = user->dl, .broken = user->broken,
         .aik = slice_make(user->aik, user->dl_n ? 32 : 0),

@@ -176,10 +176,15 @@ void sync_hello(struct client *client)
         mind_close(client);
         return;
     }
-    *hello = (struct pb_hello){.device_id = slice_make(client->device, ID_BYTES), .conn = client->conn,
-        .log_epoch = client->log_epoch, .useq = client->useq, .dseq = client->dseq,
-        .lazy = client_is_lazy(client), .client = SLICE_LITERAL("parley 0.1"),
-        .sig = slice_make(sig, E2EE_SIG_BYTES), .witness = witness};
+    *hello = (struct pb_hello){.device_id = slice_make(client->device, ID_BYTES),
+                               .conn = client->conn,
+                               .log_epoch = client->log_epoch,
+                               .useq = client->useq,
+                               .dseq = client->dseq,
+                               .lazy = client_is_lazy(client),
+                               .client = SLICE_LITERAL("parley 0.1"),
+                               .sig = slice_make(sig, E2EE_SIG_BYTES),
+                               .witness = witness};
     const struct slice kept[2] = {client->useq_witness, client->log_witness};
     for (int i = 0; i < 2; i++)
         if (kept[i].bytes &&
@@ -295,7 +300,8 @@ void sync_part(struct client *client, const struct pb_sync_part *part)
         const struct pb_push *push = &part->entries[i];
         if (push->useq <= client->useq)
             continue;
-        if (push->prev_useq != client->useq || (push->log_epoch && push->log_epoch != client->log_epoch)) {
+        if (push->prev_useq != client->useq ||
+            (push->log_epoch && push->log_epoch != client->log_epoch)) {
             whole = false;
             break;
         }
@@ -330,8 +336,8 @@ void sync_snapshot_page(struct client *client, const struct pb_snapshot_page *pa
         timeline_snapshot_chat(client, &page->chats[i]);
     if (page->more) {
         struct pb_frame frame = {.body_case = PB_FRAME_BODY_SNAPSHOT};
-        frame.body.snapshot = (struct pb_snapshot){.page = page->page + 1, .after_chat = page->after_chat,
-                                                   .useq = client->snapshot_useq};
+        frame.body.snapshot = (struct pb_snapshot){
+            .page = page->page + 1, .after_chat = page->after_chat, .useq = client->snapshot_useq};
         if (!mind_request(client, &frame, NULL, 0, 0))
             mind_close(client);
         return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Rows of log C: each is stored once, whatever brings it (PUSH, SYNC, HISTORY). `spans` remember which
+ * Rows of log C: each is stored once, whatever brings it (PUSH, SYNC, HISTORY). `spans` remember
+ * which
  * numbers are held; after a SNAPSHOT the missing ones are loaded, newest first. */
 #include <string.h>
 
@@ -30,7 +31,8 @@ void timeline_hold(struct client_chat *chat, uint64_t from, uint64_t to)
         to = chat->spans[last].to > to ? chat->spans[last].to : to;
     }
     if (last == first) { /* nothing to merge with */
-        if (chat->span_count == CLIENT_SPANS_MAX) { /* forget the oldest: it would be loaded again */
+        /* forget the oldest: it would be loaded again */
+        if (chat->span_count == CLIENT_SPANS_MAX) {
             if (first == 0)
                 return;
             memmove(chat->spans, chat->spans + 1, (CLIENT_SPANS_MAX - 1) * sizeof chat->spans[0]);
@@ -88,10 +90,12 @@ static bool removed_before(const struct client_chat *chat, const uint8_t *device
     return false;
 }
 
-/* A reader accepts iff (e2ee §7): header equals the record, sender in the roster, device in its lists,
+/* A reader accepts iff (e2ee §7): header equals the record, sender in the roster, device in its
+ * lists,
  * tag and signature verify, the content decodes. */
 static bool open_message(struct client *client, const struct client_chat *chat,
-                         const struct pb_message *message, const uint8_t *sigpub, struct pb_content *out)
+                         const struct pb_message *message, const uint8_t *sigpub,
+                         struct pb_content *out)
 {
     struct envelope envelope;
     uint8_t key[E2EE_KEY_BYTES], context_bytes[ENVELOPE_CONTEXT_BYTES];
@@ -102,13 +106,16 @@ static bool open_message(struct client *client, const struct client_chat *chat,
         return false;
     const struct envelope_header *header = &envelope.header;
     if (memcmp(header->chat, chat->id, ID_BYTES) != 0 || header->sctr != message->sctr ||
-        memcmp(header->device, message->device_id.at, ID_BYTES) != 0 || header->kind != message->kind ||
-        (!own && !id_is_zero(chat->peer) && memcmp(message->user_id.at, chat->peer, ID_BYTES) != 0) ||
+        memcmp(header->device, message->device_id.at, ID_BYTES) != 0 ||
+        header->kind != message->kind ||
+        (!own && !id_is_zero(chat->peer) &&
+         memcmp(message->user_id.at, chat->peer, ID_BYTES) != 0) ||
         removed_before(chat, header->device, message->cseq))
         return false;
     uint8_t *plain = arena_alloc(&client->step, envelope.padded.bytes);
     envelope_context_write(envelope.header_bytes, message->user_id.at, message->mid.at, &context);
-    struct slice body = slice_sub(message->envelope, ENVELOPE_HEADER_BYTES, message->envelope.bytes);
+    struct slice body =
+        slice_sub(message->envelope, ENVELOPE_HEADER_BYTES, message->envelope.bytes);
     return plain &&
            e2ee_epoch_key(client->e2ee, chat->id, header->gen, header->mls_epoch, key) == E2EE_OK &&
            e2ee_msg_open(key, sigpub, buf_slice(&context), body, plain) == E2EE_OK &&
@@ -336,7 +343,8 @@ void timeline_page(struct client *client, const struct pb_history_page *page)
         }
         lowest = cseq;
     }
-    /* Dense: what the answer leaves out between its rows is not for us (hidden), and will not come. */
+    /* Dense: what the answer leaves out between its rows is not for us (hidden), and will not
+     * come. */
     if (page->entries_count == 0 || !page->more)
         lowest = client->load_after + 1;
     timeline_hold(chat, lowest, client->load_before - 1);
