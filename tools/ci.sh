@@ -21,7 +21,7 @@ say() { printf '[%3ds] %s\n' "$((SECONDS - start))" "$*"; }
 
 # Shows every 30 s that a silent step is alive.
 heartbeat() {
-    { while sleep 30; do say "… still at: $1"; done; } &
+    { while sleep 30 >/dev/null 2>&1; do say "… still at: $1"; done; } &
     beat=$!
 }
 
