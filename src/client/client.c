@@ -217,7 +217,8 @@ static void on_error(struct client *client, const struct client_request *request
         break;
     case PB_FRAME_BODY_SYNC:
         client->syncing = false;
-        client->load_at = client->mono_ms + error->retry_ms + 1000;
+        client->need_repair = true;
+        client->load_at = client->mono_ms + error->retry_ms + 500 + mind_jitter(client, 1000);
         break;
     case PB_FRAME_BODY_SNAPSHOT:
         mind_close(client); /* and try again, with back-off */

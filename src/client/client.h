@@ -132,7 +132,8 @@ struct client {
     enum client_phase phase;
     bool read_only, stopped, synced, syncing, snapshotting, loading, acked_lazy;
     uint32_t attempts, failed_repairs, next_req, server_proto;
-    uint64_t retry_at, ping_at, dead_at, settle_at, load_at, ready_useq, acked_useq, synced_mono;
+    uint64_t retry_at, ping_at, dead_at, settle_at, load_at, fetch_at,
+        ready_useq, acked_useq, synced_mono;
     uint64_t repair_useq, snapshot_useq, ready_dl_n;
     uint32_t ready_epoch;
     uint8_t nonce[32];

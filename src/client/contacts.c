@@ -21,6 +21,10 @@ void contacts_fetch(struct client *client, struct client_user *user)
 {
     if (user->fetching || user->broken || client->phase != CLIENT_PHASE_READY)
         return;
+    if (client->fetch_at > client->mono_ms) { /* told to wait */
+        mind_wake(client, client->fetch_at);
+        return;
+    }
     struct pb_frame frame = {.body_case = PB_FRAME_BODY_DEVLIST_GET};
     frame.body.devlist_get = (struct pb_devlist_get){.user_id = slice_make(user->id, ID_BYTES),
                                                      .from_n = user->dl_n ? user->dl_n : 1};
@@ -207,6 +211,9 @@ static void finish(struct client *client, struct client_waiting *waiting, struct
 
 void contacts_go_on(struct client *client)
 {
+    for (uint32_t i = 0; i < client->user_count; i++)
+        if (client->users[i]->wanted_n > client->users[i]->dl_n && !client->users[i]->fetched)
+            contacts_fetch(client, client->users[i]);
     for (uint32_t i = 0; i < CLIENT_WAITING_MAX; i++) {
         struct client_waiting *waiting = &client->waiting[i];
         if (!waiting->used)
@@ -255,8 +262,7 @@ void contacts_refused(struct client *client, const struct client_request *reques
         user->fetching = false;
         if (error->retry_ms || error->code == PB_ERROR_CODE_BUSY ||
             error->code == PB_ERROR_CODE_RETRY) {
-            mind_close(client); /* simplest honest wait: back-off, and everything is asked again */
-            client->retry_at += error->retry_ms;
+            client->fetch_at = client->mono_ms + error->retry_ms + 200 + mind_jitter(client, 1000);
             return;
         }
         user->fetched = true;

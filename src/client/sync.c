@@ -20,7 +20,7 @@ static void forget_connection(struct client *client)
     client->next_req = 1;
     client->failed_repairs = 0;
     client->repair_useq = NO_REPAIR;
-    client->load_at = 0;
+    client->load_at = client->fetch_at = 0;
     for (uint32_t i = 0; i < client->chat_count; i++)
         client->chats[i]->create_sent = false;
     for (uint32_t i = 0; i < client->user_count; i++)
@@ -308,9 +308,7 @@ void sync_part(struct client *client, const struct pb_sync_part *part)
         if (!take(client, push))
             break;
     }
-    if (part->more)
-        return;
-    client->syncing = false;
+    client->syncing = false; /* one answer a SYNC; with `more` the server goes on by pushing */
     if (!whole)
         sync_repair(client); /* counts as a failed one */
 }
@@ -404,7 +402,10 @@ void sync_finish(struct client *client)
 {
     if (client->phase != CLIENT_PHASE_READY)
         return;
-    if (client->need_repair && !client->deferred && !client->syncing) {
+    bool waits = client->load_at > client->mono_ms;
+    if (client->need_repair && waits)
+        mind_wake(client, client->load_at);
+    if (client->need_repair && !client->deferred && !client->syncing && !waits) {
         client->need_repair = false;
         client->repair_useq = NO_REPAIR; /* not a failure: it waited for a device list */
         sync_repair(client);
