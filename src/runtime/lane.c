@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/lane.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+#define ROUND_SHIFT 24u /* token: bit 63 | lane index 16 | append round 8 | emission 24 */
+
+enum status lane_open(struct lane *lane, struct bus *bus, struct store *store, enum topic topic,
+                      uint32_t partition)
+{
+    uint32_t index = lane->index;
+    memset(lane, 0, sizeof *lane);
+    lane->index = index;
+    lane->bus = bus;
+    lane->store = store;
+    lane->facts = bus->vtable->facts(bus);
+    lane->topic = topic;
+    lane->partition = partition;
+    lane->token_base = LANE_TOKEN_BIT | (uint64_t)index << 32;
+    arena_init(&lane->arena, LANE_ARENA_BYTES_MAX);
+    arena_init(&lane->spare, LANE_ARENA_BYTES_MAX);
+    enum status status = overlay_open(&lane->overlay);
+    if (status == STATUS_OK)
+        lane->state = LANE_START;
+    return status;
+}
+
+void lane_close(struct lane *lane)
+{
+    assert(lane_idle(lane));
+    uint32_t index = lane->index;
+    overlay_close(&lane->overlay);
+    arena_deinit(&lane->arena);
+    arena_deinit(&lane->spare);
+    memset(lane, 0, sizeof *lane);
+    lane->index = index;
+}
+
+bool lane_idle(const struct lane *lane)
+{
+    return lane->in_flight == 0;
+}
+
+bool lane_waiting(const struct lane *lane)
+{
+    return lane->state == LANE_FILL && lane->records_count == 0;
+}
+
+bool lane_full(const struct lane *lane)
+{
+    return lane->records_count >= LANE_RECORDS_MAX / 2 || lane->bytes >= LANE_BYTES_MAX / 2;
+}
+
+void lane_check(const struct lane *lane)
+{
+    assert(lane->folded <= lane->records_count && lane->records_count <= LANE_RECORDS_MAX);
+    assert(lane->append_done <= lane->appended && lane->appended <= lane->emissions_count);
+    assert(lane->retry_count <= lane->in_flight || lane->in_flight == 0);
+    assert(lane->state != LANE_FILL || lane->emissions_count == 0);
+}
+
+/* Unreadable alike for everyone: an empty body, which the folds refuse without a number. */
+static bool record_decode(struct lane *lane, size_t at)
+{
+    struct pb_record *body = ARENA_NEW(&lane->arena, struct pb_record);
+    struct slice inner;
+    if (body == NULL)
+        return false;
+    if (pb_unwrap(lane->raw[at], FOLD_RECORD_VERSION, &inner) != STATUS_OK ||
+        pb_record_decode(inner, &lane->arena, body) != STATUS_OK)
+        body->body_case = PB_RECORD_BODY_NONE;
+    lane->records[at].body = body;
+    return !lane->arena.exhausted;
+}
+
+void lane_on_record(struct lane *lane, const struct bus_record *record)
+{
+    size_t at = lane->records_count;
+    if (record->offset < lane->next_offset)
+        return; /* at least once: seen already */
+    lane->seek = lane->seek || at == LANE_RECORDS_MAX;
+    if (lane->seek)
+        return;
+    struct fold_record *fold = &lane->records[at];
+    *fold = (struct fold_record){.topic = record->topic,
+                                 .place = {record->log_epoch, record->offset, 0},
+                                 .append_us = record->append_us};
+    memcpy(fold->key, record->key, ID_BYTES);
+    lane->raw[at] = arena_copy(&lane->arena, record->bytes);
+    if (!record_decode(lane, at)) {
+        lane->state = LANE_FAILED;
+        return;
+    }
+    lane->records_count++;
+    lane->bytes += record->bytes.bytes;
+    lane->next_offset = record->offset + 1;
+}
+
+void lane_on_hole(struct lane *lane, uint64_t hole_end)
+{
+    lane->holes++;
+    if (hole_end > lane->next_offset)
+        lane->next_offset = hole_end;
+}
+
+/* ---- store ---- */
+
+static void submit(struct lane *lane, struct store_request *request)
+{
+    request->token = lane->token_base;
+    request->arena = &lane->arena;
+    lane->in_flight++;
+    lane->store->vtable->submit(lane->store, request);
+}
+
+static void submit_commit(struct lane *lane, const struct row_write *writes, size_t count)
+{
+    struct store_request *request = &lane->requests[0];
+    *request =
+        (struct store_request){.op = STORE_COMMIT, .writes = writes, .writes_count = count};
+    submit(lane, request);
+}
+
+void lane_on_store(struct lane *lane, struct store_request *request)
+{
+    assert(lane->in_flight > 0);
+    lane->in_flight--;
+    if (request->status == STATUS_BUSY || request->status == STATUS_TIMEOUT)
+        lane->retry[lane->retry_count++] = request;
+    else if (request->status != STATUS_OK)
+        lane->state = LANE_FAILED;
+}
+
+/* The same requests again: explicit stamps make that safe, whatever had applied. */
+static bool retried(struct lane *lane)
+{
+    size_t count = lane->retry_count;
+    lane->retry_count = 0;
+    for (size_t i = 0; i < count; i++)
+        submit(lane, lane->retry[i]);
+    return count > 0;
+}
+
+/* ---- start ---- */
+
+static void part_key(const struct lane *lane, struct row_key *key)
+{
+    *key = row_key_make(TABLE_META, NULL, NULL, META_PART);
+    key->a[0] = (uint8_t)(lane->partition >> 8);
+    key->a[1] = (uint8_t)lane->partition;
+}
+
+static void consume(struct lane *lane, uint64_t offset)
+{
+    lane->next_offset = lane->done_offset = offset;
+    lane->state = LANE_FILL;
+    lane->bus->vtable->consume(lane->bus, lane->topic, lane->partition, offset);
+}
+
+static void start(struct lane *lane)
+{
+    if (!lane->facts.single) {
+        consume(lane, lane->bus->vtable->committed(lane->bus, lane->topic, lane->partition));
+        return;
+    }
+    struct store_request *request = &lane->requests[0];
+    if (request->rows == NULL) {
+        part_key(lane, &lane->request_keys[0][0]);
+        *request = (struct store_request){.op = STORE_GET,
+                                          .keys = lane->request_keys[0],
+                                          .keys_count = 1,
+                                          .rows = ARENA_NEW(&lane->arena, struct row),
+                                          .rows_max = 1};
+        if (request->rows == NULL)
+            lane->state = LANE_FAILED;
+        else
+            submit(lane, request);
+        return;
+    }
+    uint64_t first = lane->bus->vtable->ends(lane->bus, lane->topic, lane->partition).first;
+    uint64_t next = request->rows[0].found ? request->rows[0].columns[1] : first;
+    memset(request, 0, sizeof *request);
+    consume(lane, next);
+}
+
+/* ---- fold ---- */
+
+static void read_wants(struct lane *lane)
+{
+    lane->state = LANE_READ;
+    for (size_t i = lane->reads.read; i < lane->reads.count; i++) {
+        struct fold_want *want = &lane->reads.at[i];
+        struct store_request *request = &lane->requests[i];
+        if (overlay_covers(&lane->overlay, want))
+            continue;
+        want->rows = ARENA_ARRAY(&lane->arena, struct row, want->rows_max);
+        if (want->rows == NULL) {
+            lane->state = LANE_FAILED;
+            return;
+        }
+        lane->request_keys[i][0] = want->from;
+        lane->request_keys[i][1] = want->to;
+        *request = (struct store_request){.op = want->kind == FOLD_GET     ? STORE_GET
+                                                : want->kind == FOLD_RANGE ? STORE_RANGE
+                                                                           : STORE_BY_OFFSET,
+                                          .keys = lane->request_keys[i],
+                                          .keys_count = want->kind == FOLD_RANGE ? 2 : 1,
+                                          .rows = want->rows,
+                                          .rows_max = want->rows_max,
+                                          .stamp = want->stamp};
+        submit(lane, request);
+    }
+}
+
+static bool reads_done(struct lane *lane)
+{
+    for (size_t i = lane->reads.read; i < lane->reads.count; i++) {
+        struct fold_want *want = &lane->reads.at[i];
+        if (want->rows != NULL)
+            want->rows_count = lane->requests[i].rows_count;
+        if (overlay_merge(&lane->overlay, want, &lane->arena) != STATUS_OK)
+            return false;
+    }
+    lane->reads.read = lane->reads.count;
+    return true;
+}
+
+/* Append `count` items of `bytes_each` to an array in the arena; false when it is exhausted. */
+static bool append(struct arena *arena, void **items, size_t counts[2], const void *more,
+                   size_t count, size_t bytes_each)
+{
+    if (count == 0)
+        return true;
+    if (counts[0] + count > counts[1]) {
+        size_t room = (counts[0] + count) * 2;
+        void *bigger = arena_array(arena, room, bytes_each);
+        if (bigger == NULL)
+            return false;
+        if (counts[0] > 0)
+            memcpy(bigger, *items, counts[0] * bytes_each);
+        *items = bigger;
+        counts[1] = room;
+    }
+    memcpy((uint8_t *)*items + counts[0] * bytes_each, more, count * bytes_each);
+    counts[0] += count;
+    return true;
+}
+
+static bool writes_add(struct lane *lane, bool late, const struct row_write *more, size_t count)
+{
+    size_t counts[2] = {late ? lane->late_count : lane->writes_count,
+                        late ? lane->late_room : lane->writes_room};
+    void *items = late ? lane->late : lane->writes;
+    for (size_t i = 0; i < count; i++) {
+        if (overlay_write(&lane->overlay, &more[i]) != STATUS_OK)
+            return false;
+    }
+    if (!append(&lane->arena, &items, counts, more, count, sizeof *more))
+        return false;
+    *(late ? &lane->late : &lane->writes) = items;
+    *(late ? &lane->late_count : &lane->writes_count) = counts[0];
+    *(late ? &lane->late_room : &lane->writes_room) = counts[1];
+    return true;
+}
+
+/* One machine: what a fold bears is folded in the same batch, breadth first. */
+static bool children_add(struct lane *lane, const struct fold_outcome *outcome)
+{
+    for (size_t i = 0; i < outcome->emissions_count; i++) {
+        const struct fold_emission *emission = &outcome->emissions[i];
+        struct lane_child *child = ARENA_NEW(&lane->arena, struct lane_child);
+        if (child == NULL)
+            return false;
+        child->record = (struct fold_record){.topic = emission->topic,
+                                             .append_us = lane->at.append_us,
+                                             .place = lane->at.place,
+                                             .body = emission->body};
+        memcpy(child->record.key, emission->key, ID_BYTES);
+        if (lane->children == NULL)
+            lane->children = child;
+        else
+            lane->children_last->next = child;
+        lane->children_last = child;
+    }
+    return true;
+}
+
+static bool emissions_add(struct lane *lane, const struct fold_outcome *outcome)
+{
+    if (lane->facts.single)
+        return children_add(lane, outcome);
+    size_t counts[2] = {lane->emissions_count, lane->emissions_room};
+    void *items = lane->emissions;
+    if (!append(&lane->arena, &items, counts, outcome->emissions, outcome->emissions_count,
+                sizeof *outcome->emissions))
+        return false;
+    lane->emissions = items;
+    lane->emissions_count = counts[0];
+    lane->emissions_room = counts[1];
+    return true;
+}
+
+static bool notice_add(struct lane *lane, const struct fold_outcome *outcome)
+{
+    if (outcome->deliver_useq == 0 && !outcome->answered && outcome->revoked_count == 0)
+        return true;
+    struct lane_notice *notice = ARENA_NEW(&lane->arena, struct lane_notice);
+    if (notice == NULL)
+        return false;
+    memcpy(notice->user, lane->at.key, ID_BYTES);
+    notice->outcome = outcome;
+    if (lane->notices == NULL)
+        lane->notices = notice;
+    else
+        lane->notices_last->next = notice;
+    lane->notices_last = notice;
+    return true;
+}
+
+static bool has_bare(const struct lane *lane)
+{
+    for (size_t i = 0; i < lane->bare_count; i++) {
+        if (memcmp(lane->bare[i], lane->at.key, ID_BYTES) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool outcome_take(struct lane *lane, const struct fold_outcome *outcome)
+{
+    if (!lane->facts.single && outcome->bare && lane->bare_count < LANE_RECORDS_MAX)
+        memcpy(lane->bare[lane->bare_count++], lane->at.key, ID_BYTES);
+    lane->verdicts[outcome->verdict]++;
+    return writes_add(lane, false, outcome->writes, outcome->writes_count) &&
+           writes_add(lane, true, outcome->late, outcome->late_count) &&
+           emissions_add(lane, outcome) && notice_add(lane, outcome);
+}
+
+/* One machine: the late writes of a record stand behind all that its children wrote. */
+static bool late_join(struct lane *lane)
+{
+    size_t count = lane->late_count;
+    lane->late_count = 0;
+    return writes_add(lane, false, lane->late, count);
+}
+
+/* The next thing to fold; false if the batch is over. */
+static bool next_record(struct lane *lane)
+{
+    memset(&lane->reads, 0, sizeof lane->reads);
+    if (lane->children != NULL) {
+        lane->at = lane->children->record;
+        lane->at.place.sub = ++lane->sub;
+        lane->children = lane->children->next;
+        return true;
+    }
+    if (lane->folded == lane->records_count || lane->cut ||
+        (lane->folded > 0 && (lane->arena.used > LANE_ARENA_CUT_BYTES ||
+                              lane->overlay.count > OVERLAY_ROWS_MAX / 8)))
+        return false;
+    lane->at = lane->records[lane->folded];
+    lane->sub = 0;
+    return true;
+}
+
+static void fold_one(struct lane *lane)
+{
+    if (fold_plan(&lane->at, &lane->reads, &lane->arena)) {
+        read_wants(lane);
+        return;
+    }
+    struct fold_outcome *outcome = ARENA_NEW(&lane->arena, struct fold_outcome);
+    if (outcome == NULL ||
+        fold_apply(&lane->at, &lane->reads, &lane->arena, outcome) != STATUS_OK) {
+        lane->state = LANE_FAILED;
+        return;
+    }
+    if (!lane->facts.single && outcome->head_moved && has_bare(lane)) {
+        lane->cut = true; /* it begins the next batch */
+        lane->state = LANE_COMMIT;
+        return;
+    }
+    bool parent = lane->at.place.sub == 0;
+    if (!outcome_take(lane, outcome)) {
+        lane->state = LANE_FAILED;
+        return;
+    }
+    lane->folded += parent;
+    if (lane->children == NULL && lane->facts.single && !late_join(lane))
+        lane->state = LANE_FAILED;
+    else if (!next_record(lane))
+        lane->state = LANE_COMMIT;
+}
+
+/* ---- the three lines ---- */
+
+static void commit(struct lane *lane)
+{
+    if (lane->facts.single) {
+        uint64_t next = lane->records[lane->folded - 1].place.offset + 1;
+        if (lane->folded == lane->records_count)
+            next = lane->next_offset;
+        struct row_write part = {.kind = ROW_MAX, .columns = {lane->facts.log_epoch, next}};
+        part_key(lane, &part.key);
+        if (!writes_add(lane, false, &part, 1)) {
+            lane->state = LANE_FAILED;
+            return;
+        }
+    }
+    lane->state = LANE_APPEND;
+    if (lane->writes_count > 0)
+        submit_commit(lane, lane->writes, lane->writes_count);
+}
+
+/* Submit what the producer takes now. */
+static void append_more(struct lane *lane)
+{
+    while (lane->appended < lane->emissions_count && lane->append_failed == 0) {
+        const struct fold_emission *emission = &lane->emissions[lane->appended];
+        struct arena_mark mark = arena_mark(&lane->arena);
+        struct slice bytes = pb_record_pack_v1(emission->body, &lane->arena);
+        uint64_t token = lane->token_base | (uint64_t)(lane->append_round & 0xFF) << ROUND_SHIFT |
+                         lane->appended;
+        enum status status =
+            lane->arena.exhausted
+                ? STATUS_IO
+                : lane->bus->vtable->append(lane->bus, emission->topic, emission->key, bytes,
+                                            token);
+        arena_rewind(&lane->arena, mark);
+        if (status == STATUS_BUSY)
+            return;
+        if (status != STATUS_OK) {
+            lane->state = LANE_FAILED;
+            return;
+        }
+        lane->appended++;
+    }
+}
+
+void lane_on_appended(struct lane *lane, uint64_t token, enum status status)
+{
+    size_t emission = token & ((1u << ROUND_SHIFT) - 1);
+    if (lane->state != LANE_APPEND ||
+        (token >> ROUND_SHIFT & 0xFF) != (lane->append_round & 0xFF))
+        return;
+    lane->append_done++;
+    if (status != STATUS_OK && (lane->append_failed == 0 || emission + 1 < lane->append_failed))
+        lane->append_failed = emission + 1;
+}
+
+/* R8: a failed append goes out again together with everything after it. */
+static bool appends_finished(struct lane *lane)
+{
+    if (lane->append_failed != 0 && lane->append_done == lane->appended) {
+        lane->appended = lane->append_done = lane->append_failed - 1;
+        lane->append_failed = 0;
+        lane->append_round++;
+    }
+    append_more(lane);
+    return lane->append_failed == 0 && lane->append_done == lane->emissions_count;
+}
+
+static bool batch_finish(struct lane *lane)
+{
+    uint64_t done = lane->folded == lane->records_count
+                        ? lane->next_offset
+                        : lane->records[lane->folded].place.offset;
+    lane->done_offset = done;
+    lane->bus->vtable->commit(lane->bus, lane->topic, lane->partition, done);
+    lane->state = LANE_FILL;
+    return true;
+}
+
+/* Forget the finished batch; what was cut off moves to the other arena. */
+static void batch_reset(struct lane *lane)
+{
+    size_t rest = lane->records_count - lane->folded;
+    struct arena old = lane->arena;
+    lane->arena = lane->spare;
+    lane->bytes = 0;
+    for (size_t i = 0; i < rest; i++) {
+        lane->records[i] = lane->records[lane->folded + i];
+        lane->raw[i] = arena_copy(&lane->arena, lane->raw[lane->folded + i]);
+        lane->bytes += lane->raw[i].bytes;
+        if (!record_decode(lane, i))
+            lane->state = LANE_FAILED;
+    }
+    arena_reset(&old);
+    lane->spare = old;
+    lane->records_count = rest;
+    lane->folded = 0;
+    overlay_reset(&lane->overlay);
+    lane->writes = lane->late = NULL;
+    lane->writes_count = lane->writes_room = lane->late_count = lane->late_room = 0;
+    lane->emissions = NULL;
+    lane->emissions_count = lane->emissions_room = 0;
+    lane->appended = lane->append_done = lane->append_failed = 0;
+    lane->append_round++;
+    lane->bare_count = 0;
+    lane->cut = false;
+    lane->notices = lane->notices_last = NULL;
+}
+
+static bool advance(struct lane *lane)
+{
+    switch (lane->state) {
+    case LANE_START:
+        start(lane);
+        return lane->in_flight == 0 && lane->state == LANE_START;
+    case LANE_FILL:
+        if (lane->records_count == 0 && lane->seek) {
+            lane->seek = false;
+            consume(lane, lane->next_offset);
+        }
+        if (lane->records_count == 0)
+            return false;
+        lane->state = next_record(lane) ? LANE_FOLD : LANE_FAILED;
+        return true;
+    case LANE_FOLD:
+        fold_one(lane);
+        return true;
+    case LANE_READ:
+        lane->state = reads_done(lane) ? LANE_FOLD : LANE_FAILED;
+        return true;
+    case LANE_COMMIT:
+        commit(lane);
+        return true;
+    case LANE_APPEND:
+        if (!appends_finished(lane) || lane->state == LANE_FAILED)
+            return false;
+        lane->state = LANE_LATE;
+        if (lane->late_count > 0)
+            submit_commit(lane, lane->late, lane->late_count);
+        return true;
+    case LANE_LATE:
+        return batch_finish(lane);
+    case LANE_FREE:
+    case LANE_FAILED:
+    default:
+        return false;
+    }
+}
+
+bool lane_step(struct lane *lane)
+{
+    if (lane->state == LANE_FILL && lane->writes_count + lane->folded > 0)
+        batch_reset(lane);
+    if (retried(lane))
+        return false;
+    while (lane->in_flight == 0 && lane->retry_count == 0) {
+        bool finished = lane->state == LANE_LATE;
+        if (!advance(lane))
+            return false;
+        if (finished)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * lane.h: the folding of one partition (one machine: of the whole log), batch by batch.
+ *
+ *   START → FILL → FOLD ⇄ READ → COMMIT → APPEND → LATE → FILL        (any) → FAILED
+ *           one machine: children of a record are folded after it, in the same batch, under its offset and
+ *           their own `sub`; there is no APPEND, and late writes and META_PART end the same commit.
+ *
+ * The order of the last three is the guarantee: rows, outgoing records, marks; only then is the offset
+ * finished. All of it may be repeated after a crash.
+ * Invariants (lane_check): one batch in flight; a head write never shares a batch with an earlier
+ * bare emission of its chat (storage §2.2 step 2); after a failed append it and all later ones go out
+ * again (R8). A store that is BUSY or late gets the same request again.
+ * Owner: the thread of the processor. Bounds: LANE_RECORDS_MAX records and LANE_BYTES_MAX a batch. */
+#pragma once
+
+#include "base/arena.h"
+#include "core/fold.h"
+#include "ports/bus.h"
+#include "ports/store.h"
+#include "runtime/overlay.h"
+
+#define LANE_RECORDS_MAX 256u
+#define LANE_BYTES_MAX (1024u * 1024u)
+#define LANE_ARENA_BYTES_MAX ((size_t)256 << 20)
+#define LANE_ARENA_CUT_BYTES ((size_t)16 << 20)
+#define LANE_TOKEN_BIT (UINT64_C(1) << 63)
+
+enum lane_state {
+    LANE_FREE,
+    LANE_START,
+    LANE_FILL,
+    LANE_FOLD,
+    LANE_READ,
+    LANE_COMMIT,
+    LANE_APPEND,
+    LANE_LATE,
+    LANE_FAILED,
+};
+
+struct lane_child {
+    struct fold_record record;
+    struct lane_child *next;
+};
+
+/* What follows from a folded record for those who are connected; valid when the batch is done. */
+struct lane_notice {
+    uint8_t user[ID_BYTES];
+    const struct fold_outcome *outcome;
+    struct lane_notice *next;
+};
+
+struct lane {
+    enum lane_state state;
+    struct bus *bus;
+    struct store *store;
+    struct bus_facts facts;
+    enum topic topic;
+    uint32_t partition, index;
+    uint64_t token_base;
+    struct arena arena, spare; /* a batch lives in one; what was cut off moves to the other */
+    struct overlay overlay;
+
+    /* The batch: records taken from the bus, and how far they are folded. */
+    struct fold_record records[LANE_RECORDS_MAX];
+    struct slice raw[LANE_RECORDS_MAX]; /* their bytes */
+    size_t records_count, folded;
+    size_t bytes;
+    uint64_t next_offset; /* one past the newest record taken */
+    uint64_t done_offset; /* one past the newest record finished */
+    bool seek; /* a record was turned away: consume again from next_offset */
+
+    /* The record being folded, or a child of it. */
+    struct fold_record at;
+    struct fold_reads reads;
+    struct lane_child *children, *children_last;
+    uint32_t sub;
+    struct store_request requests[FOLD_WANTS_MAX];
+    struct row_key request_keys[FOLD_WANTS_MAX][2];
+    size_t in_flight, retry_count;
+    struct store_request *retry[FOLD_WANTS_MAX];
+
+    /* What the batch gives. */
+    struct row_write *writes, *late;
+    size_t writes_count, writes_room, late_count, late_room;
+    struct fold_emission *emissions;
+    size_t emissions_count, emissions_room;
+    size_t appended, append_done, append_failed; /* submitted, completed, first failed + 1 */
+    uint32_t append_round;
+    uint8_t bare[LANE_RECORDS_MAX][ID_BYTES];
+    size_t bare_count;
+    bool cut;
+    struct lane_notice *notices, *notices_last;
+    uint64_t verdicts[FOLD_UNREADABLE + 1]; /* counters by enum fold_verdict */
+    uint64_t holes;
+};
+
+MUST_USE enum status lane_open(struct lane *lane, struct bus *bus, struct store *store,
+                               enum topic topic, uint32_t partition);
+/* Only when nothing is in flight (lane_idle). */
+void lane_close(struct lane *lane);
+
+/* A record of this partition; its bytes are copied. Without room it is turned away and consumed again
+ * later; callers pause the partition in time (lane_full). */
+void lane_on_record(struct lane *lane, const struct bus_record *record);
+void lane_on_hole(struct lane *lane, uint64_t hole_end);
+bool lane_full(const struct lane *lane);
+/* The completion of an append with this lane's token. */
+void lane_on_appended(struct lane *lane, uint64_t token, enum status status);
+/* The completion of a store request whose token names this lane. */
+void lane_on_store(struct lane *lane, struct store_request *request);
+
+/* Go on as far as possible. True when a batch was finished just now: its notices stand until the
+ * next step. */
+bool lane_step(struct lane *lane);
+
+bool lane_idle(const struct lane *lane);    /* nothing in flight */
+bool lane_waiting(const struct lane *lane); /* all records taken are finished */
+void lane_check(const struct lane *lane);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * live.h: the live side of an inbox's owner: which devices are attached, what they acknowledged.
+ * Invariants: one session per device, the one with the highest conn (the older is fenced); conn is stored
+ * before the answer; an ACK becomes receipts first and, when they are durable, the cursor: a crash
+ * between repeats a receipt, never loses one (storage §2.3 step 5); a lazy ACK implies no receipts;
+ * nothing is answered before the folds have reached the end of the log as it was at start.
+ * All of it may be lost: sessions attach again, cursors come with them (levels, not edges).
+ * Owner: the thread of the processor. Bounds: the devices given at open, LIVE_JOBS under way,
+ * LIVE_WAITING_MAX attaches waiting; what is above is dropped, and the gateway asks again.
+ * Source: storage §§2.3, 8; rpc.proto. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "ports/bus.h"
+#include "ports/rpc.h"
+#include "ports/store.h"
+#include "core/fold.h"
+#include "wire/gen/rpc.pb.h"
+
+#define LIVE_JOBS 16u
+#define LIVE_WAITING_MAX 4096u
+#define LIVE_PAGE 500u  /* entries of one step of an ACK */
+#define LIVE_CHATS 64u  /* chats of one step of an ACK */
+#define LIVE_NONE UINT32_MAX
+#define LIVE_TOKEN_BIT (UINT64_C(1) << 62)
+
+struct live_attach {
+    uint8_t user[ID_BYTES], device[ID_BYTES];
+    uint64_t conn, gateway, session, useq, dseq, proven_useq, proven_offset;
+    uint32_t shard;
+    bool lazy, again;
+};
+
+struct live_device {
+    struct live_attach is; /* useq, dseq, lazy: the newest ACK */
+    uint64_t told;         /* newest useq told since attached */
+    uint64_t cursor;
+    uint32_t next_of_user, next_dirty;
+    bool used, dirty, gone, busy;
+};
+
+enum live_state {
+    LIVE_FREE,
+    LIVE_ATTACH_READ,
+    LIVE_ATTACH_CONN,
+    LIVE_ACK_READ,
+    LIVE_ACK_RANGE,
+    LIVE_ACK_MARKS,
+    LIVE_ACK_APPEND,
+    LIVE_ACK_CURSOR,
+};
+
+struct live_receipt {
+    uint8_t chat[ID_BYTES];
+    uint64_t upto;
+    bool sent, durable;
+};
+
+struct live_job {
+    enum live_state state;
+    bool in_flight, again; /* store: under way; to be repeated */
+    struct live_attach attach;
+    uint32_t device;
+    struct arena arena;
+    struct store_request request;
+    struct row_key keys[LIVE_CHATS];
+    struct row_write write;
+    struct live_receipt receipts[LIVE_CHATS];
+    size_t receipts_count;
+    uint64_t cursor, upto, head;
+    uint32_t round;
+    bool lazy;
+    struct pb_attached answer;
+};
+
+struct live {
+    struct bus *bus;
+    struct store *store;
+    struct rpc *rpc;
+    struct live_device *devices;
+    struct map by_device, by_user;
+    uint32_t capacity, free_from;
+    uint32_t dirty, dirty_last;
+    struct live_attach *waiting;
+    size_t waiting_first, waiting_count;
+    struct live_job jobs[LIVE_JOBS];
+    bool ready;     /* the folds are at the end of the log */
+    bool read_only; /* rollback proven, or the log failed */
+    uint64_t dropped, stale;
+};
+
+MUST_USE enum status live_open(struct live *live, struct bus *bus, struct store *store,
+                               struct rpc *rpc, uint32_t devices_max);
+void live_close(struct live *live);
+
+void live_on_rpc(struct live *live, const struct pb_rpc *rpc);
+void live_on_store(struct live *live, struct store_request *request);
+void live_on_appended(struct live *live, uint64_t token, enum status status);
+
+/* A user's inbox grew, an answer is due, devices were removed. */
+void live_on_folded(struct live *live, const uint8_t user[ID_BYTES],
+                    const struct fold_outcome *outcome);
+/* The inbox is no longer ours: forget its sessions. */
+void live_forget(struct live *live, uint32_t partition, uint32_t partitions);
+
+void live_step(struct live *live);
+bool live_idle(const struct live *live); /* nothing in flight */

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * processor.h: the role that folds the logs: one lane per owned partition (lane.h), and the live side of
+ * the inboxes it owns (live.h). On one machine: one lane over the whole log.
+ * The shard polls bus and rpc, which it shares with its gateway, and hands over what is the
+ * processor's (processor_takes); the store handle is the processor's own.
+ * Owner: one thread (a shard). Bounds: PROCESSOR_LANES_MAX partitions, PROCESSOR_LAG_MAX records of
+ * lag before new sends are answered BUSY. Source: storage §2, design §5.10. */
+#pragma once
+
+#include "runtime/lane.h"
+#include "runtime/live.h"
+
+#define PROCESSOR_LANES_MAX 32u
+#define PROCESSOR_LAG_MAX 100000u
+
+struct processor {
+    struct bus *bus;
+    struct store *store;
+    struct bus_facts facts;
+    struct lane *lanes[PROCESSOR_LANES_MAX];
+    bool leaving[PROCESSOR_LANES_MAX]; /* revoked: closed when nothing is in flight */
+    bool paused[PROCESSOR_LANES_MAX];
+    struct live live;
+    bool failed;
+};
+
+/* On one machine the lane opens at once; in a fleet with BUS_ASSIGNED. devices_max: attached devices. */
+MUST_USE enum status processor_open(struct processor *processor, struct bus *bus,
+                                    struct store *store, struct rpc *rpc, uint32_t devices_max);
+/* Requests in flight must have completed, or their adapters be gone. */
+void processor_close(struct processor *processor);
+
+/* Is this bus event the processor's? Records, holes, assignments always; completions by token. */
+bool processor_takes(const struct bus_event *event);
+void processor_on_bus(struct processor *processor, const struct bus_event *event);
+/* ATTACH, DETACH, ACKED. */
+void processor_on_rpc(struct processor *processor, const struct pb_rpc *rpc);
+
+/* One turn: completions of the store, then everything that can go on. True if a batch was finished. */
+bool processor_step(struct processor *processor);
+
+/* Records not yet folded, of all lanes. */
+uint64_t processor_lag(const struct processor *processor);
+bool processor_busy(const struct processor *processor);      /* lag above its maximum */
+bool processor_caught_up(const struct processor *processor); /* folded to the end as of now */
+bool processor_read_only(const struct processor *processor);
