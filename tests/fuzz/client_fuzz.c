@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Any bytes as frames, in any order with connections, timers and commands: the mind neither
- * crashes nor breaks an invariant. Input: op u8, size u8, then that many bytes of a frame.
+ * crashes nor breaks an invariant. Input: op u8, size u8, then that many bytes of frame. */
 #include <stdlib.h>
 #include <string.h>
 
