@@ -31,6 +31,7 @@ struct net_event {
     uint8_t *bytes; /* RECEIVED: mutable, since the WebSocket layer unmasks in place */
     size_t bytes_count;
     size_t sent;
+    uint64_t tag; /* what the owner gave the connection; 0 before */
     enum status status;
     uint8_t peer[16]; /* IPv6, or IPv4 mapped */
     uint16_t peer_port;
@@ -46,6 +47,8 @@ struct net_vtable {
     size_t (*wait)(struct net *, struct net_event *out, size_t max, int64_t timeout_ms);
     /* The first `bytes` of the connection's received bytes are done with. */
     void (*consume)(struct net *, net_conn, size_t bytes);
+    /* Give the connection a number that all its later events carry. */
+    void (*tag)(struct net *, net_conn, uint64_t tag);
     /* Send; the bytes must stand until NET_SENT. One at a time. */
     void (*send)(struct net *, net_conn, struct slice bytes);
     /* Close; no event follows, the handle is stale at once. `reset`: drop unsent bytes. */

@@ -328,17 +328,6 @@ static void conn_feed(struct gateway *gateway, struct slab_handle handle, struct
 
 /* ---- completions ---- */
 
-static struct slab_handle find_conn(const struct gateway *gateway, net_conn net)
-{
-    uint32_t index = 0;
-    struct slab_handle handle;
-    struct gateway_conn *conn;
-    while ((conn = slab_next(&gateway->conns, &index, &handle)))
-        if (conn->net.index == net.index && conn->net.generation == net.generation)
-            return handle;
-    return SLAB_NONE;
-}
-
 static void accepted(struct gateway *gateway, const struct net_event *event)
 {
     struct slab_handle handle;
@@ -349,6 +338,7 @@ static void accepted(struct gateway *gateway, const struct net_event *event)
     }
     conn->net = event->conn;
     memcpy(conn->peer, event->peer, sizeof conn->peer);
+    gateway->ports.net->vtable->tag(gateway->ports.net, conn->net, slab_token(handle));
     conn->http_due_ms = mono_ms(gateway) + gateway->options.http_ms;
     gateway->counts.accepted++;
     conn_arm(gateway, handle, conn);
@@ -376,7 +366,7 @@ void gateway_on_net(struct gateway *gateway, const struct net_event *event)
         accepted(gateway, event);
         return;
     }
-    struct slab_handle handle = find_conn(gateway, event->conn);
+    struct slab_handle handle = slab_handle_of(event->tag);
     struct gateway_conn *conn = slab_find(&gateway->conns, handle);
     if (!conn)
         return;

@@ -32,6 +32,7 @@ struct epoll_conn {
     uint32_t in_at, in_bytes;
     struct slice out; /* what of the send in flight has not left yet */
     size_t out_total;
+    uint64_t tag;
     bool connecting, sending, sent, ended, pending;
     enum status end_status;
     struct slab_handle next_pending;
@@ -253,7 +254,7 @@ static size_t accept_some(struct epoll *epoll, struct net_event *out, size_t max
 static bool conn_report(struct epoll *epoll, struct slab_handle handle, struct epoll_conn *conn,
                         struct net_event *out)
 {
-    *out = (struct net_event){.conn = conn_of(handle)};
+    *out = (struct net_event){.conn = conn_of(handle), .tag = conn->tag};
     if (conn->sent) {
         conn->sent = false;
         out->kind = NET_SENT;
@@ -274,7 +275,7 @@ static bool conn_ready(struct epoll *epoll, struct slab_handle handle, uint32_t 
     struct epoll_conn *conn = slab_find(&epoll->conns, handle);
     if (!conn)
         return false; /* closed earlier in this turn */
-    *out = (struct net_event){.conn = conn_of(handle)};
+    *out = (struct net_event){.conn = conn_of(handle), .tag = conn->tag};
     bool connected = false;
     if (conn->connecting) {
         int error = 0;
@@ -360,6 +361,13 @@ static void epoll_net_consume(struct net *net, net_conn name, size_t bytes)
     conn_arm(epoll, handle, conn);
 }
 
+static void epoll_net_tag(struct net *net, net_conn name, uint64_t tag)
+{
+    struct epoll_conn *conn = slab_find(&epoll_of(net)->conns, handle_of(name));
+    if (conn)
+        conn->tag = tag;
+}
+
 static void epoll_net_send(struct net *net, net_conn name, struct slice bytes)
 {
     struct epoll *epoll = epoll_of(net);
@@ -431,6 +439,7 @@ static void epoll_wake(struct waker *waker)
 static const struct net_vtable net_table = {
     .wait = epoll_net_wait,
     .consume = epoll_net_consume,
+    .tag = epoll_net_tag,
     .send = epoll_net_send,
     .close = epoll_net_close,
     .connect = epoll_net_connect,

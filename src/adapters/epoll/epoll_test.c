@@ -62,12 +62,16 @@ static void bytes_cross_and_a_close_is_seen(void **state)
     struct world *world = *state;
     world->client.net.vtable->send(&world->client.net, world->at_client, SLICE_LITERAL("hello"));
     assert_int_equal(await(&world->client, NET_SENT).sent, 5);
+    world->server.net.vtable->tag(&world->server.net, world->at_server, 77);
     struct net_event got = await(&world->server, NET_RECEIVED);
+    assert_int_equal(got.tag, 77);
     assert_int_equal(got.bytes_count, 5);
     assert_memory_equal(got.bytes, "hello", 5);
     world->server.net.vtable->consume(&world->server.net, got.conn, 5);
     world->client.net.vtable->close(&world->client.net, world->at_client, false);
-    assert_int_equal(await(&world->server, NET_CLOSED).status, STATUS_CLOSED);
+    got = await(&world->server, NET_CLOSED);
+    assert_int_equal(got.status, STATUS_CLOSED);
+    assert_int_equal(got.tag, 77);
     assert_int_equal(world->server.conns.used, 0);
 }
 
