@@ -227,7 +227,8 @@ static bool reads_done(struct lane *lane)
     return true;
 }
 
-/* Append `count` items of `bytes_each` to an array in the arena; false when it is exhausted. */
+/* Append `count` items of `bytes_each` to an array in the arena; false when it is exhausted.
+ * EXCEPTION: six parameters: an array is three of them, and C has no type for it. */
 static bool append(struct arena *arena, void **items, size_t counts[2], const void *more,
                    size_t count, size_t bytes_each)
 {

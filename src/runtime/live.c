@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * EXCEPTION: one file, for attach, deliver and acknowledge share one table and its jobs. */
 #include "runtime/live.h"
 
 #include <string.h>
@@ -343,7 +344,8 @@ static void attach_begin(struct live *live, struct live_job *job)
     read_keys(live, job, 3);
 }
 
-/* A token that only this server could have made shows more than is here: acknowledged data is gone. */
+/* A token that only this server could have made shows more than is here: acknowledged data is
+ * gone. */
 static bool rolled_back(const struct live *live, const struct live_attach *attach, uint64_t head)
 {
     struct bus_facts facts = live->bus->vtable->facts(live->bus);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * processor.h: the role that folds the logs: one lane per owned partition (lane.h), and the live side of
+ * processor.h: the role that folds the logs: one lane per owned partition (lane.h), and the live
+ * side of
  * the inboxes it owns (live.h). On one machine: one lane over the whole log.
  * The shard polls bus and rpc, which it shares with its gateway, and hands over what is the
  * processor's (processor_takes); the store handle is the processor's own.
@@ -24,7 +25,8 @@ struct processor {
     bool failed;
 };
 
-/* On one machine the lane opens at once; in a fleet with BUS_ASSIGNED. devices_max: attached devices. */
+/* On one machine the lane opens at once; in a fleet with BUS_ASSIGNED. devices_max: attached
+ * devices. */
 MUST_USE enum status processor_open(struct processor *processor, struct bus *bus,
                                     struct store *store, struct rpc *rpc, uint32_t devices_max);
 /* Requests in flight must have completed, or their adapters be gone. */
@@ -36,7 +38,8 @@ void processor_on_bus(struct processor *processor, const struct bus_event *event
 /* ATTACH, DETACH, ACKED. */
 void processor_on_rpc(struct processor *processor, const struct pb_rpc *rpc);
 
-/* One turn: completions of the store, then everything that can go on. True if a batch was finished. */
+/* One turn: completions of the store, then everything that can go on. True if a batch was
+ * finished. */
 bool processor_step(struct processor *processor);
 
 /* Records not yet folded, of all lanes. */

@@ -64,7 +64,8 @@ static enum status try_append(struct rig *rig, size_t bytes)
                                        rig->appended);
 }
 
-/* A record at its limit is taken, one byte more is not; a full queue says BUSY, and then room comes. */
+/* A record at its limit is taken, one byte more is not; a full queue says BUSY, and then room
+ * comes. */
 static void test_limits(void **state)
 {
     (void)state;

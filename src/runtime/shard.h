@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * shard.h: one thread's share of a node: a gateway, and on one shard (or in a role of its own) a
+ * processor, over one set of ports. A shard is stepped: parleyd calls shard_turn in a
+ * loop on a pinned thread, the simulator from its world.
+ * Invariants: one clock reading, one net wait and one flush a turn; every event of a port goes to
+ * exactly one role; nothing blocks but the wait.
+ * Owner: one thread. Bounds: SHARD_EVENTS completions of each port a turn. Source: style §8. */
+#pragma once
+
+#include "runtime/gateway.h"
+#include "runtime/processor.h"
+
+#define SHARD_EVENTS 256u
+#define SHARD_WAIT_MS 100 /* the longest sleep: adapters have timers of their own (seals, spares) */
+
+struct shard {
+    struct gateway_ports ports;
+    struct clock_port *clock;
+    struct gateway gateway;
+    struct processor processor;
+    bool processes; /* this shard folds */
+    struct arena arena; /* RPC messages of one turn */
+    struct net_event net_events[SHARD_EVENTS];
+    struct bus_event bus_events[SHARD_EVENTS];
+    struct rpc_event rpc_events[SHARD_EVENTS];
+    bool failed; /* the log or a store cannot go on: the process must stop */
+};
+
+struct shard_options {
+    struct gateway_options gateway;
+    struct session_config session;
+    bool processes;
+    struct store *processor_store; /* its own handle; NULL unless `processes` */
+    uint32_t devices_max;          /* attached to this owner */
+};
+
+MUST_USE enum status shard_open(struct shard *shard, const struct gateway_ports *ports,
+                                struct clock_port *clock, const struct shard_options *options);
+void shard_close(struct shard *shard); /* tolerates a zeroed one */
+
+/* One turn; sleeps at most `wait_ms` when there is nothing to do. True if anything happened. */
+bool shard_turn(struct shard *shard, int64_t wait_ms);
