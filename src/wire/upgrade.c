@@ -4,40 +4,26 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/base64.h"
 
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 static_assert(UPGRADE_INPUT_BYTES == UPGRADE_KEY_BYTES + sizeof GUID - 1, "key, then GUID");
 
-static const char digits64[65] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/* Base64 with padding; out holds 4 characters for every 3 bytes begun. */
-static void base64_encode(const uint8_t *bytes, size_t count, uint8_t *out)
-{
-    for (size_t i = 0; i < count; i += 3) {
-        uint32_t group = (uint32_t)bytes[i] << 16;
-        group |= i + 1 < count ? (uint32_t)bytes[i + 1] << 8 : 0;
-        group |= i + 2 < count ? bytes[i + 2] : 0;
-        *out++ = (uint8_t)digits64[group >> 18];
-        *out++ = (uint8_t)digits64[group >> 12 & 63];
-        *out++ = i + 1 < count ? (uint8_t)digits64[group >> 6 & 63] : '=';
-        *out++ = i + 2 < count ? (uint8_t)digits64[group & 63] : '=';
-    }
-}
-
-/* 22 digits, the last of them with its 4 low bits zero, and "==": base64 of exactly 16 bytes. */
+/* Canonical base64 of exactly 16 bytes. */
 static bool key_valid(struct slice key)
 {
-    if (key.bytes != UPGRADE_KEY_BYTES || key.at[22] != '=' || key.at[23] != '=')
-        return false;
-    uint32_t digit = 0;
-    for (size_t i = 0; i < 22; i++) {
-        for (digit = 0; digit < 64 && key.at[i] != (uint8_t)digits64[digit]; digit++)
-            ;
-        if (digit == 64)
-            return false;
-    }
-    return (digit & 15) == 0;
+    uint8_t nonce[UPGRADE_NONCE_BYTES];
+    struct buf out = buf_over(nonce, sizeof nonce);
+    return key.bytes == UPGRADE_KEY_BYTES && base64_read(key, &out) == STATUS_OK &&
+           out.bytes == UPGRADE_NONCE_BYTES;
+}
+
+static void write_base64(struct slice bytes, uint8_t *at, size_t capacity)
+{
+    struct buf out = buf_over(at, capacity);
+    base64_write(&out, bytes);
+    assert(!out.overflow && out.bytes == capacity);
 }
 
 static bool route_valid(struct slice route)
@@ -114,7 +100,7 @@ void upgrade_accept_input(struct slice key, uint8_t out[UPGRADE_INPUT_BYTES])
 void upgrade_write_response(struct buf *out, const uint8_t digest[UPGRADE_DIGEST_BYTES])
 {
     uint8_t accept[UPGRADE_ACCEPT_BYTES];
-    base64_encode(digest, UPGRADE_DIGEST_BYTES, accept);
+    write_base64(slice_make(digest, UPGRADE_DIGEST_BYTES), accept, sizeof accept);
     http1_write_status(out, 101);
     http1_write_header(out, "Upgrade", SLICE_LITERAL("websocket"));
     http1_write_header(out, "Connection", SLICE_LITERAL("Upgrade"));
@@ -141,7 +127,7 @@ void upgrade_write_refusal(struct buf *out, uint16_t status)
 
 void upgrade_key(const uint8_t nonce[UPGRADE_NONCE_BYTES], uint8_t out[UPGRADE_KEY_BYTES])
 {
-    base64_encode(nonce, UPGRADE_NONCE_BYTES, out);
+    write_base64(slice_make(nonce, UPGRADE_NONCE_BYTES), out, UPGRADE_KEY_BYTES);
 }
 
 void upgrade_write_request(struct buf *out, struct slice host, struct slice route,
@@ -167,7 +153,7 @@ enum status upgrade_read_response(const struct http1_head *head,
     if (head->status != 101)
         return STATUS_DENIED;
     uint8_t accept[UPGRADE_ACCEPT_BYTES];
-    base64_encode(digest, UPGRADE_DIGEST_BYTES, accept);
+    write_base64(slice_make(digest, UPGRADE_DIGEST_BYTES), accept, sizeof accept);
     bool good = http1_count(head, "upgrade") == 1 &&
                 http1_equal(http1_header(head, "upgrade"), "websocket") &&
                 http1_list_has(head, "connection", "upgrade") &&

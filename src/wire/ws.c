@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 
 static_assert(sizeof(struct ws) <= 64, "a connection's parser state is small");
 
@@ -163,29 +164,6 @@ static uint16_t read_header(const struct ws *ws, const uint8_t *bytes, size_t co
     memcpy(header->mask, bytes + 2 + length_bytes, mask_bytes);
     header->bytes = 2 + length_bytes + mask_bytes;
     return 0;
-}
-
-/* RFC 3629: shortest forms only, no surrogates, nothing above U+10FFFF. */
-static bool utf8_valid(struct slice text)
-{
-    for (size_t i = 0; i < text.bytes;) {
-        uint8_t lead = text.at[i++];
-        if (lead < 0x80)
-            continue;
-        if (lead < 0xc2 || lead > 0xf4)
-            return false;
-        size_t more = lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
-        if (text.bytes - i < more)
-            return false;
-        uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-        uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-        if (text.at[i] < low || text.at[i] > high)
-            return false;
-        for (i++, more--; more > 0; i++, more--)
-            if ((text.at[i] & 0xc0) != 0x80)
-                return false;
-    }
-    return true;
 }
 
 static void close_event(struct ws *ws, struct slice body, struct ws_event *out)
