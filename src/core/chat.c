@@ -102,7 +102,10 @@ static void replay(struct chat_state *chat)
             row.place.log_epoch != chat->record->place.log_epoch)
             continue;
         chat_announce(chat, &row.entry);
-        chat_minima_again(chat);
+        /* Inlined, a replay must bear exactly what it bore before: one entry more would take a useq
+         * at which a pointer of a later record, cut off from its head by the crash, already stands. */
+        if (!chat->record->inlined)
+            chat_minima_again(chat);
     }
     chat->out->bare = chat->out->emissions_count > 0;
 }

@@ -58,7 +58,7 @@ void lane_check(const struct lane *lane)
     assert(lane->folded <= lane->records_count && lane->records_count <= LANE_RECORDS_MAX);
     assert(lane->append_done <= lane->appended && lane->appended <= lane->emissions_count);
     assert(lane->retry_count <= lane->in_flight || lane->in_flight == 0);
-    assert(lane->state != LANE_FILL || lane->emissions_count == 0);
+    assert(lane->state != LANE_FILL || lane->emissions_count == 0 || lane->folded > 0);
 }
 
 /* Unreadable alike for everyone: an empty body, which the folds refuse without a number. */
@@ -86,7 +86,8 @@ void lane_on_record(struct lane *lane, const struct bus_record *record)
     struct fold_record *fold = &lane->records[at];
     *fold = (struct fold_record){.topic = record->topic,
                                  .place = {record->log_epoch, record->offset, 0},
-                                 .append_us = record->append_us};
+                                 .append_us = record->append_us,
+                                 .inlined = lane->facts.single};
     memcpy(fold->key, record->key, ID_BYTES);
     lane->raw[at] = arena_copy(&lane->arena, record->bytes);
     if (!record_decode(lane, at)) {
@@ -275,9 +276,10 @@ static bool children_add(struct lane *lane, const struct fold_outcome *outcome)
         if (child == NULL)
             return false;
         child->record = (struct fold_record){.topic = emission->topic,
-                                             .append_us = lane->at.append_us,
-                                             .place = lane->at.place,
-                                             .body = emission->body};
+                                             .append_us = lane->at->append_us,
+                                             .place = lane->at->place,
+                                             .body = emission->body,
+                                             .inlined = true};
         memcpy(child->record.key, emission->key, ID_BYTES);
         if (lane->children == NULL)
             lane->children = child;
@@ -310,7 +312,7 @@ static bool notice_add(struct lane *lane, const struct fold_outcome *outcome)
     struct lane_notice *notice = ARENA_NEW(&lane->arena, struct lane_notice);
     if (notice == NULL)
         return false;
-    memcpy(notice->user, lane->at.key, ID_BYTES);
+    memcpy(notice->user, lane->at->key, ID_BYTES);
     notice->outcome = outcome;
     if (lane->notices == NULL)
         lane->notices = notice;
@@ -323,7 +325,7 @@ static bool notice_add(struct lane *lane, const struct fold_outcome *outcome)
 static bool has_bare(const struct lane *lane)
 {
     for (size_t i = 0; i < lane->bare_count; i++) {
-        if (memcmp(lane->bare[i], lane->at.key, ID_BYTES) == 0)
+        if (memcmp(lane->bare[i], lane->at->key, ID_BYTES) == 0)
             return true;
     }
     return false;
@@ -332,7 +334,7 @@ static bool has_bare(const struct lane *lane)
 static bool outcome_take(struct lane *lane, const struct fold_outcome *outcome)
 {
     if (!lane->facts.single && outcome->bare && lane->bare_count < LANE_RECORDS_MAX)
-        memcpy(lane->bare[lane->bare_count++], lane->at.key, ID_BYTES);
+        memcpy(lane->bare[lane->bare_count++], lane->at->key, ID_BYTES);
     lane->verdicts[outcome->verdict]++;
     return writes_add(lane, false, outcome->writes, outcome->writes_count) &&
            writes_add(lane, true, outcome->late, outcome->late_count) &&
@@ -352,8 +354,8 @@ static bool next_record(struct lane *lane)
 {
     memset(&lane->reads, 0, sizeof lane->reads);
     if (lane->children != NULL) {
-        lane->at = lane->children->record;
-        lane->at.place.sub = ++lane->sub;
+        lane->children->record.place.sub = ++lane->sub;
+        lane->at = &lane->children->record;
         lane->children = lane->children->next;
         return true;
     }
@@ -361,20 +363,24 @@ static bool next_record(struct lane *lane)
         (lane->folded > 0 && (lane->arena.used > LANE_ARENA_CUT_BYTES ||
                               lane->overlay.count > OVERLAY_ROWS_MAX / 8)))
         return false;
-    lane->at = lane->records[lane->folded];
+    struct fold_record *at = ARENA_NEW(&lane->arena, struct fold_record);
+    if (at == NULL)
+        return false;
+    *at = lane->records[lane->folded];
+    lane->at = at;
     lane->sub = 0;
     return true;
 }
 
 static void fold_one(struct lane *lane)
 {
-    if (fold_plan(&lane->at, &lane->reads, &lane->arena)) {
+    if (fold_plan(lane->at, &lane->reads, &lane->arena)) {
         read_wants(lane);
         return;
     }
     struct fold_outcome *outcome = ARENA_NEW(&lane->arena, struct fold_outcome);
     if (outcome == NULL ||
-        fold_apply(&lane->at, &lane->reads, &lane->arena, outcome) != STATUS_OK) {
+        fold_apply(lane->at, &lane->reads, &lane->arena, outcome) != STATUS_OK) {
         lane->state = LANE_FAILED;
         return;
     }
@@ -383,7 +389,7 @@ static void fold_one(struct lane *lane)
         lane->state = LANE_COMMIT;
         return;
     }
-    bool parent = lane->at.place.sub == 0;
+    bool parent = lane->at->place.sub == 0;
     if (!outcome_take(lane, outcome)) {
         lane->state = LANE_FAILED;
         return;

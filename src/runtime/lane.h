@@ -74,7 +74,7 @@ struct lane {
     bool seek; /* a record was turned away: consume again from next_offset */
 
     /* The record being folded, or a child of it. */
-    struct fold_record at;
+    const struct fold_record *at; /* in the arena: what it bears points into its key */
     struct fold_reads reads;
     struct lane_child *children, *children_last;
     uint32_t sub;
