@@ -106,17 +106,19 @@ struct session {
     uint64_t handle; /* the runtime's name for it: in Origin and Rpc */
     uint8_t state;   /* enum session_state */
     uint8_t offences, in_flight;
-    bool signing_in, enrolled, lazy, attach_again;
-    bool tail_reading, syncing, snapshot, creating, read_only, revoked, welcome_back;
-    uint32_t log_epoch;
+    bool signing_in, enrolled, lazy, read_only;
+    bool tail_reading, syncing, snapshot, creating, window_shut, head_reading;
+    uint32_t log_epoch, hello_req;
     user_id user;
     device_id device;
     uint64_t conn;
     uint64_t frame_ms, deadline_ms, armed_ms, tail_retry_ms; /* monotonic */
     uint64_t inbox_token_ms, log_token_ms;                   /* last witness of each kind */
     uint32_t tail_tries, send_seq, sends_in_flight;
-    /* Delivery. acked: cumulative; base: what the window counts from; pushed: sent; head: told. */
-    uint64_t acked, acked_d, base, pushed, head, head_d, dl_n;
+    /* Delivery. acked: what the device has, and where the window begins; pushed: sent; head: told.
+     * */
+    uint64_t acked, acked_d, pushed, head, floor;
+    uint64_t proven_useq, proven_offset; /* by the tokens of HELLO */
     uint32_t flights_count;
     struct session_flight flights[SESSION_FLIGHTS];
     struct session_stalled stalled[SESSION_STALLED];
