@@ -10,7 +10,8 @@
  *     write covers (`bare`: REJECTED, REPEAT, receipts) are durable (storage §2.2 step 2).
  * Invariants: a fold has no clock, no randomness and no state of its own: given the same record and
  * rows it makes the same bytes (R7). Both functions are total: a refusal is an outcome.
- * Owner: one step; everything lies in the arena, the record too: what it bears points into its key. Bounds: FOLD_WANTS_MAX reads, FOLD_CHATS_MAX
+ * Owner: one step; everything lies in the arena, the record too: what it bears points into its
+ * key. Bounds: FOLD_WANTS_MAX reads, FOLD_CHATS_MAX
  * chats of
  * one user reached by a change of devices. Source: storage §2, e2ee §6. */
 #pragma once

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The folds over a random log, with a crash at any write of the store and any append, on one machine and
- * as a fleet of two logs: the chats' rows end as without a crash and as a naive model says, and every
+ * The folds over a random log, with a crash at any write of the store and any append, on one
+ * machine and
+ * as a fleet of two logs: the chats' rows end as without a crash and as a naive model says, and
+ * every
  * (user, chat) chain is dense, each number once. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,7 +68,8 @@ static void put(struct test_bus *bus, enum topic topic, const uint8_t *key, stru
     entry->bytes = arena_copy(bus->arena, bytes);
 }
 
-/* After the fuse has burnt nothing arrives any more; before, an append may time out, landed or not. */
+/* After the fuse has burnt nothing arrives any more; before, an append may time out, landed or
+ * not. */
 static enum status bus_append(struct bus *port, enum topic topic, const uint8_t key[ID_BYTES],
                               struct slice bytes, uint64_t token)
 {
@@ -408,8 +411,8 @@ static void script_make(struct test_bus *script, struct naive *naive)
 /* On one machine everything is equal; in a fleet a repeat may take a useq of its own. */
 static bool compared(enum table table, bool single)
 {
-    return (single && table != TABLE_META) || table == TABLE_CHAT_HEAD || table == TABLE_SENDER || table == TABLE_MSG ||
-           table == TABLE_MEMBER || table == TABLE_MARK;
+    return (single && table != TABLE_META) || table == TABLE_CHAT_HEAD || table == TABLE_SENDER ||
+           table == TABLE_MSG || table == TABLE_MEMBER || table == TABLE_MARK;
 }
 
 static const struct row *next_row(struct memory_db *db, const struct row *row,

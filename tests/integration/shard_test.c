@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A whole node in one thread, over real sockets and a real log: a stranger connects, is welcomed,
+ * asks for what it may not have, and is timed out; bad heads get their answer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "adapters/epoll/epoll.h"
+#include "adapters/local/local.h"
+#include "adapters/log/log.h"
+#include "adapters/memory/memory_store.h"
+#include "adapters/posix/file.h"
+#include "adapters/system/system.h"
+#include "runtime/shard.h"
+#include "wire/gen/frame.pb.h"
+
+#define TURNS 20000
+
+static const uint8_t loopback[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
+static const struct limit limits[RATE_CLASSES];
+
+struct node {
+    char folder[64];
+    struct epoll net, client;
+    struct posix_file file;
+    struct log log;
+    struct memory_db db;
+    struct memory_store gateway_store, processor_store;
+    struct local_rpc rpc;
+    struct shard shard;
+    net_conn conn;
+};
+
+static int setup(void **state)
+{
+    static struct node node;
+    memset(&node, 0, sizeof node);
+    memcpy(node.folder, "/tmp/parley-shard-XXXXXX", 25);
+    assert_non_null(mkdtemp(node.folder));
+    struct epoll_options serve = {.address = loopback, .connections_max = 16};
+    struct epoll_options call = {.connections_max = 16};
+    assert_int_equal(epoll_open(&node.net, &serve, NULL), STATUS_OK);
+    assert_int_equal(epoll_open(&node.client, &call, NULL), STATUS_OK);
+    assert_int_equal(posix_file_open(&node.file, node.folder, &node.net.waker, NULL), STATUS_OK);
+    struct log_options log = log_options_default();
+    log.folder = "log";
+    log.group_bytes = 512 << 10;
+    log.segment_bytes = 2 << 20;
+    assert_int_equal(log_open(&node.log, &node.file.port, system_clock(), system_entropy(), &log),
+                     STATUS_OK);
+    for (int i = 0; i < TURNS && node.log.state == LOG_RECOVERING; i++) {
+        posix_file_wait(&node.file, 10);
+        log_turn(&node.log);
+    }
+    assert_int_equal(node.log.state, LOG_READY);
+    assert_int_equal(memory_db_open(&node.db, 64 << 20), STATUS_OK);
+    memory_store_open(&node.gateway_store, &node.db);
+    memory_store_open(&node.processor_store, &node.db);
+    assert_int_equal(local_rpc_open(&node.rpc, 1), STATUS_OK);
+    struct gateway_ports ports = {.net = &node.net.net,
+                                  .bus = &node.log.bus,
+                                  .store = &node.gateway_store.port,
+                                  .rpc = &node.rpc.port,
+                                  .entropy = system_entropy()};
+    struct shard_options options = {.gateway = {.connections_max = 16,
+                                                .operations_max = 64,
+                                                .discovery = SLICE_LITERAL("{}"),
+                                                .limits = limits,
+                                                .write_stall_ms = 30000},
+                                    .processes = true,
+                                    .processor_store = &node.processor_store.port,
+                                    .devices_max = 16};
+    session_config_init(&options.session);
+    options.session.gateway = 1;
+    assert_int_equal(shard_open(&node.shard, &ports, system_clock(), &options), STATUS_OK);
+    assert_int_equal(node.client.net.vtable->connect(&node.client.net, loopback,
+                                                     epoll_port(&node.net), &node.conn),
+                     STATUS_OK);
+    *state = &node;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct node *node = *state;
+    shard_close(&node->shard);
+    local_rpc_close(&node->rpc);
+    memory_db_close(&node->db);
+    posix_file_close(&node->file);
+    log_close(&node->log);
+    epoll_close(&node->net);
+    epoll_close(&node->client);
+    char command[96];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", node->folder);
+    return system(command);
+}
+
+/* Turn the node until the client has `least` unconsumed bytes or is closed. */
+static struct net_event hear(struct node *node, size_t least)
+{
+    struct net_event event;
+    for (int i = 0; i < TURNS; i++) {
+        (void)shard_turn(&node->shard, 1);
+        gateway_check(&node->shard.gateway);
+        if (node->client.net.vtable->wait(&node->client.net, &event, 1, 0) == 0)
+            continue;
+        if (event.kind == NET_CLOSED || (event.kind == NET_RECEIVED && event.bytes_count >= least))
+            return event;
+    }
+    fail_msg("nothing was heard");
+    return event;
+}
+
+static void say(struct node *node, struct slice bytes)
+{
+    node->client.net.vtable->send(&node->client.net, node->conn, bytes);
+}
+
+static void await_connected(struct node *node)
+{
+    struct net_event event = {.kind = NET_WOKEN};
+    for (int i = 0; i < TURNS && event.kind != NET_CONNECTED; i++)
+        (void)node->client.net.vtable->wait(&node->client.net, &event, 1, 1);
+    assert_int_equal(event.kind, NET_CONNECTED);
+}
+
+#define UPGRADE                                                                                    \
+    "GET /v1/ws/new HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"  \
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"                 \
+    "Sec-WebSocket-Protocol: parley.v1\r\n\r\n"
+
+static void a_stranger_is_welcomed(void **state)
+{
+    struct node *node = *state;
+    await_connected(node);
+    say(node, SLICE_LITERAL(UPGRADE));
+    struct net_event got = hear(node, 200);
+    assert_int_equal(got.kind, NET_RECEIVED);
+    assert_memory_equal(got.bytes, "HTTP/1.1 101 ", 13);
+    uint8_t *frame = memmem(got.bytes, got.bytes_count, "\r\n\r\n", 4);
+    assert_non_null(frame);
+    frame += 4;
+    assert_int_equal(frame[0], 0x82);
+    assert_true(frame[1] < 126);
+    struct arena arena;
+    struct pb_frame welcome;
+    arena_init(&arena, 4 << 20);
+    assert_int_equal(pb_frame_decode(slice_make(frame + 2, frame[1]), &arena, &welcome), STATUS_OK);
+    assert_int_equal(welcome.body_case, PB_FRAME_BODY_WELCOME);
+    assert_int_equal(welcome.body.welcome.nonce.bytes, 32);
+    arena_deinit(&arena);
+}
+
+static void an_unmasked_frame_closes_with_1002(void **state)
+{
+    struct node *node = *state;
+    await_connected(node);
+    say(node, SLICE_LITERAL(UPGRADE "\x82\x01x"));
+    struct net_event got = hear(node, 200);
+    assert_int_equal(got.kind, NET_RECEIVED);
+    assert_memory_equal(got.bytes + got.bytes_count - 4, "\x88\x02\x03\xea", 4);
+}
+
+static void health_and_strangers_paths(void **state)
+{
+    struct node *node = *state;
+    await_connected(node);
+    say(node, SLICE_LITERAL("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    struct net_event got = hear(node, 40);
+    assert_memory_equal(got.bytes, "HTTP/1.1 200 ", 13);
+    assert_memory_equal(got.bytes + got.bytes_count - 3, "ok\n", 3);
+}
+
+static void a_foreign_page_is_refused(void **state)
+{
+    struct node *node = *state;
+    await_connected(node);
+    say(node,
+        SLICE_LITERAL("GET /v1/ws/new HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                      "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                      "Sec-WebSocket-Protocol: parley.v1\r\nOrigin: https://evil.example\r\n\r\n"));
+    struct net_event got = hear(node, 13);
+    assert_memory_equal(got.bytes, "HTTP/1.1 403 ", 13);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_stranger_is_welcomed, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_unmasked_frame_closes_with_1002, setup, teardown),
+        cmocka_unit_test_setup_teardown(health_and_strangers_paths, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_foreign_page_is_refused, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
