@@ -103,8 +103,7 @@ static void replay(struct chat_state *chat)
             continue;
         chat_announce(chat, &row.entry);
         /* Inlined, a replay must bear exactly what it bore before: one entry more would take a useq
-         * at which a pointer of a later record, cut off from its head by the crash, already
-         * stands. */
+         * at which a pointer of a later record, cut off from its head by a crash, stands. */
         if (!chat->record->inlined)
             chat_minima_again(chat);
     }

@@ -10,10 +10,9 @@
  *     write covers (`bare`: REJECTED, REPEAT, receipts) are durable (storage §2.2 step 2).
  * Invariants: a fold has no clock, no randomness and no state of its own: given the same record and
  * rows it makes the same bytes (R7). Both functions are total: a refusal is an outcome.
- * Owner: one step; everything lies in the arena, the record too: what it bears points into its
- * key. Bounds: FOLD_WANTS_MAX reads, FOLD_CHATS_MAX
- * chats of
- * one user reached by a change of devices. Source: storage §2, e2ee §6. */
+ * Owner: one step; everything lies in the arena, the record too: what it bears points into its key.
+ * Bounds: FOLD_WANTS_MAX reads, FOLD_CHATS_MAX chats of one user reached by a change of devices.
+ * Source: storage §2, e2ee §6. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,7 +29,7 @@
 #define FOLD_ROUNDS 3
 #define FOLD_WANTS_MAX 32u
 #define FOLD_MEMBERS_MAX 256u
-#define FOLD_CHATS_MAX 10000u
+#define FOLD_CHATS_MAX 5000u /* × 9 rows stays below OVERLAY_ROWS_MAX */
 #define FOLD_PASSED_MAX 500u /* a receipt that passes more numbers goes to all members */
 #define FOLD_BODY_BYTES_MAX 1024u
 #define FOLD_BODIES_BYTES_MAX (16u * 1024u)
