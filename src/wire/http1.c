@@ -481,6 +481,8 @@ enum status http1_read_response(struct slice *in, struct http1_head *out)
     bool empty = out->status < 200 || out->status == 204;
     if (empty && out->body != HTTP1_BODY_NONE)
         return refuse(out, 400);
+    if (out->body_bytes > INT64_MAX)
+        return refuse(out, 413);
     if (empty || out->status == 304)
         out->body = HTTP1_BODY_NONE;
     else if (out->body == HTTP1_BODY_NONE && !out->has_length)
