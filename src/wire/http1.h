@@ -69,7 +69,8 @@ struct http1_head {
 MUST_USE enum status http1_read_request(struct slice *in, uint64_t body_bytes_max,
                                         struct http1_head *out);
 
-/* A length over 2^63 - 1 is refused. HTTP1_BODY_UNTIL_CLOSE if neither length nor chunks are named. Whether the request was a HEAD
+/* A length over 2^63 - 1 is refused. HTTP1_BODY_UNTIL_CLOSE if neither length nor chunks are
+ * named. Whether the request was a HEAD
  * (and so no body follows whatever the head says) is the caller's to know. */
 MUST_USE enum status http1_read_response(struct slice *in, struct http1_head *out);
 
