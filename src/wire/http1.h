@@ -23,7 +23,7 @@
  * lines are refused; a response head needs the space behind its status code.
  *
  * Bounds: HTTP1_HEAD_BYTES_MAX, HTTP1_HEADERS_MAX; no state between calls, each call is O(bytes
- * handed in), so a head that comes byte by byte costs at most 8192 looks at 8 KiB (some 60 ms in
+ * handed in), so a head that comes byte by byte costs at most 8192 looks at 8 KiB (some 30 ms in
  * all, spread over as many receives). struct http1_head is about 2 KiB: keep it on the stack of
  * the step, not in the connection. Owner: any thread; pure. Source: RFC 9110, RFC 9112. */
 #pragma once
@@ -69,9 +69,9 @@ struct http1_head {
 MUST_USE enum status http1_read_request(struct slice *in, uint64_t body_bytes_max,
                                         struct http1_head *out);
 
-/* A length over 2^63 - 1 is refused. HTTP1_BODY_UNTIL_CLOSE if neither length nor chunks are
- * named. Whether the request was a HEAD
- * (and so no body follows whatever the head says) is the caller's to know. */
+/* A length over 2^63 - 1 is refused. HTTP1_BODY_UNTIL_CLOSE if neither length nor chunks are named.
+ * Whether the request was a HEAD (and so no body follows whatever the head says) is the caller's
+ * to know. */
 MUST_USE enum status http1_read_response(struct slice *in, struct http1_head *out);
 
 /* The first header of that name (any case) behind `after`, or the first of all if `after` is
