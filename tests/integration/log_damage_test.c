@@ -381,6 +381,10 @@ static void test_inspect(void **state)
     assert_int_equal(rig->log.report.segments, image->count);
     assert_int_equal(rig->log.report.records, IMAGE_APPENDS);
     assert_int_equal(rig->log.report.seals, image->count);
+    char text[600];
+    log_report_text(&rig->log, text, sizeof text);
+    assert_non_null(strstr(text, "260 records"));
+    assert_non_null(strstr(text, "torn tail"));
     assert_false(rig_append(rig));
     rig_crash(rig, true);
     start(image);

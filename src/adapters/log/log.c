@@ -126,6 +126,28 @@ void log_read_only(struct log *log, enum log_verdict verdict)
     log_write_abandon(log, STATUS_TIMEOUT);
 }
 
+void log_report_text(const struct log *log, char *out, size_t bytes)
+{
+    static const char *const verdicts[] = {
+        [LOG_SOUND] = "sound",
+        [LOG_TORN_TAIL] = "sound up to a torn tail, which was never acknowledged",
+        [LOG_DAMAGE] = "damaged",
+        [LOG_ROLLBACK] = "rolled back",
+        [LOG_STORE_LOST] = "sound, but the store is older than its first offset",
+    };
+    const struct log_report *report = &log->report;
+    int used =
+        snprintf(out, bytes,
+                 "%llu segments, %llu groups, %llu records, %llu seals; offsets %llu to %llu; "
+                 "log epoch %u; torn bytes %llu\n%s%s%s\n",
+                 (unsigned long long)report->segments, (unsigned long long)report->groups,
+                 (unsigned long long)report->records, (unsigned long long)report->seals,
+                 (unsigned long long)report->first, (unsigned long long)report->end,
+                 log->meta.log_epoch, (unsigned long long)report->torn_bytes,
+                 verdicts[report->verdict], report->alarm[0] != '\0' ? ": " : "", report->alarm);
+    assert(used > 0);
+}
+
 uint64_t log_meta_next(struct log *log)
 {
     log->meta.counter++;
