@@ -136,6 +136,8 @@ static void on_rows_failed(struct step *step)
     }
     if (ticket->op == PB_FRAME_BODY_SYNC)
         session->syncing = false;
+    if (ticket->op == PB_FRAME_BODY_SNAPSHOT)
+        session->paging = false;
     if (ticket->op == PB_FRAME_BODY_LOGIN || ticket->op == PB_FRAME_BODY_HELLO)
         session->signing_in = false;
     if (ticket->op == PB_FRAME_BODY_CHAT_CREATE)

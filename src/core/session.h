@@ -107,7 +107,7 @@ struct session {
     uint8_t state;   /* enum session_state */
     uint8_t offences, in_flight;
     bool signing_in, enrolled, lazy, read_only;
-    bool tail_reading, syncing, snapshot, creating, window_shut, head_reading;
+    bool tail_reading, syncing, snapshot, creating, window_shut, head_reading, paging;
     uint32_t log_epoch, hello_req;
     user_id user;
     device_id device;

@@ -1,268 +1,311 @@
 /* SPDX-License-Identifier: Apache-2.0
- * SNAPSHOT: the chat list, page by page (design §5.7): page 0 fixes the useq and has the newest
- * chats,
- * the pages behind it all chats by chat_id. With the last page the session pushes from that useq
- * on.
- * Rounds of a page: 0 the user's list, 1 the heads and what stands beside them. */
+ * SNAPSHOT: the present state of a person's chats, for a device whose cursor cannot go on.
+ * The useq is fixed first and read from the store, so that every row read later holds at least what
+ * came up to it; then page 0 = the newest chats, then pages by chat_id, all chats once more. After
+ * the last page the tail goes on from that useq. A page may hold fewer chats than it could: bytes.
+ * Rounds: 0 user head → 1 the chat list → 2 everything of the chosen chats.
+ * EXCEPTION: page 0 chooses among the first LIST_MAX chats by id; the pages by id reach all. */
 #include <string.h>
 
 #include "core/command.h"
 
-#define CHATS_MAX 50u     /* of one page: four reads each */
-#define LIST_MAX 4096u    /* chats looked at for the newest */
-#define MEMBERS_MAX 256u
+#define PAGE_CHATS_MAX 50u /* three reads each */
+#define LIST_MAX       4096u
+#define MEMBERS_MAX    256u
+#define REMOVED_MAX    256u
 
-/* In a ticket: a = useq fixed, b = page ‖ more. */
-static uint32_t ticket_page(const struct ticket *ticket)
+struct listed {
+    uint8_t chat[ID_BYTES];
+    uint64_t last_useq, last_cseq;
+};
+
+static void list_read(struct step *step, struct ticket ticket, const struct pb_snapshot *asked)
 {
-    return (uint32_t)(ticket->b >> 1);
+    uint8_t from[ID_BYTES] = {0}, last[ID_BYTES];
+    memset(last, 0xff, sizeof last);
+    if (asked->page > 0 && asked->after_chat.bytes == ID_BYTES) {
+        memcpy(from, asked->after_chat.at, ID_BYTES);
+        for (size_t i = ID_BYTES; i-- > 0 && ++from[i] == 0;)
+            ;
+    }
+    const uint8_t *user = step->session->user.at;
+    const struct row_key keys[] = {key_two(TABLE_USER_CHAT, user, from),
+                                   key_two(TABLE_USER_CHAT, user, last)};
+    const struct read read = {.keys = keys,
+                              .keys_count = 2,
+                              .range = true,
+                              .rows_max = asked->page == 0 ? LIST_MAX : PAGE_CHATS_MAX + 1};
+    ticket.round = 1;
+    step_read(step, &read, 1, ticket,
+              step->event->kind == EVENT_FRAME ? step->event->bytes : step->event->held);
 }
 
 void snapshot_on_frame(struct step *step, const struct pb_frame *frame)
 {
+    struct session *session = step->session;
     const struct pb_snapshot *asked = &frame->body.snapshot;
-    if (asked->page > 0 && asked->useq > step->session->head) {
+    struct ticket ticket = step_ticket(PB_FRAME_BODY_SNAPSHOT, frame->req);
+    if (session->syncing || session->paging) { /* one at a time: a page is many reads */
+        step_error_retry(step, frame->req, PB_ERROR_CODE_BUSY, BUSY_RETRY_MS);
+        return;
+    }
+    if (asked->page > 0 && asked->useq > session->head) {
         step_offence(step, frame->req);
         return;
     }
-    struct ticket ticket = step_ticket(PB_FRAME_BODY_SNAPSHOT, frame->req);
-    uint8_t from[ID_BYTES], to[ID_BYTES];
-    memset(to, 0xff, sizeof to);
-    if (asked->page == 0 || !id_take(from, asked->after_chat))
-        memset(from, 0, sizeof from);
-    memcpy(ticket.id, from, ID_BYTES);
-    ticket.a = asked->useq;
-    ticket.b = (uint64_t)asked->page << 1;
-    step->session->snapshot = true;
-    const uint8_t *user = step->session->user.at;
-    const struct row_key head = key_one(TABLE_USER_HEAD, user, 0);
-    const struct row_key list[] = {key_two(TABLE_USER_CHAT, user, from),
-                                   key_two(TABLE_USER_CHAT, user, to)};
-    const struct read reads[] = {
-        {.keys = &head, .keys_count = 1},
-        {.keys = list,
-         .keys_count = 2,
-         .range = true,
-         .rows_max = asked->page == 0 ? LIST_MAX : CHATS_MAX + 2},
-    };
-    step_read(step, reads, 2, ticket, SLICE_EMPTY);
-}
-
-struct listed {
-    const struct row *row;
-    uint64_t last_useq;
-};
-
-/* Insert into the list of the newest, longest first out; O(CHATS_MAX). */
-static void newest_add(struct listed *list, size_t *count, struct listed chat)
-{
-    size_t at = *count;
-    while (at > 0 && list[at - 1].last_useq < chat.last_useq)
-        at--;
-    if (at == CHATS_MAX)
+    if (asked->page > 0 && asked->useq < session->floor) { /* too old to go on from: begin again */
+        step_error(step, frame->req, PB_ERROR_CODE_CONFLICT);
         return;
-    size_t last = *count < CHATS_MAX ? (*count)++ : CHATS_MAX - 1;
-    memmove(&list[at + 1], &list[at], (last - at) * sizeof *list);
-    list[at] = chat;
-}
-
-/* The chats of this page, in `list`; returns how many, and whether others are left. */
-static size_t choose(struct step *step, struct listed *list, bool *more)
-{
-    const struct ticket *ticket = &step->event->ticket;
-    size_t count = 0, seen = 0;
-    const struct row *row;
-    for (size_t i = 0; (row = step_row(step, 1, i)) != NULL; i++) {
-        struct pb_user_chat chat;
-        bool after = ticket_page(ticket) > 0 && memcmp(row->key.b, ticket->id, ID_BYTES) == 0;
-        if (after || !step_row_message(step, row, &pb_user_chat_type, &chat))
-            continue;
-        seen++;
-        if (ticket_page(ticket) == 0)
-            newest_add(list, &count, (struct listed){row, chat.last_useq});
-        else if (count < CHATS_MAX)
-            list[count++] = (struct listed){row, 0};
     }
-    *more = seen > count;
-    return count;
+    session->snapshot = session->paging = true;
+    ticket.a = asked->useq;
+    if (asked->page > 0) {
+        list_read(step, ticket, asked);
+        return;
+    }
+    struct row_key key = key_one(TABLE_USER_HEAD, session->user.at, 0);
+    step_read_keys(step, &key, 1, ticket, step->event->bytes);
 }
 
-static void page_finish(struct step *step, struct pb_snapshot_page *page)
+/* Newest first; equal never, but a total order costs nothing. */
+static bool newer(const struct listed *a, const struct listed *b)
+{
+    if (a->last_useq != b->last_useq)
+        return a->last_useq > b->last_useq;
+    return memcmp(a->chat, b->chat, ID_BYTES) < 0;
+}
+
+/* Keep the newest PAGE_CHATS_MAX of `count`, sorted: insertion into a short list. */
+static size_t choose_newest(struct listed *list, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct listed one = list[i];
+        size_t at = kept < PAGE_CHATS_MAX ? kept++ : PAGE_CHATS_MAX;
+        if (at == PAGE_CHATS_MAX) {
+            if (!newer(&one, &list[PAGE_CHATS_MAX - 1]))
+                continue;
+            at = PAGE_CHATS_MAX - 1;
+        }
+        for (; at > 0 && newer(&one, &list[at - 1]); at--)
+            list[at] = list[at - 1];
+        list[at] = one;
+    }
+    return kept;
+}
+
+static size_t list_take(struct step *step, struct listed **out)
+{
+    size_t count = step->event->results_count > 0 ? step->event->results[0].count : 0;
+    struct listed *list = ARENA_ARRAY(step->arena, struct listed, count + 1);
+    *out = list;
+    if (list == NULL)
+        return 0;
+    size_t taken = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct pb_user_chat row;
+        if (!step_row_message(step, step_row(step, 0, i), &pb_user_chat_type, &row))
+            continue;
+        memcpy(list[taken].chat, step_row(step, 0, i)->key.b, ID_BYTES);
+        list[taken].last_useq = row.last_useq;
+        list[taken++].last_cseq = row.last_cseq;
+    }
+    return taken;
+}
+
+static void finish(struct step *step, struct pb_snapshot_page *page)
 {
     struct session *session = step->session;
+    session->paging = false;
     struct pb_frame frame = {.req = step->event->ticket.req,
                              .body_case = PB_FRAME_BODY_SNAPSHOT_PAGE};
+    page->useq = step->event->ticket.a;
     frame.body.snapshot_page = *page;
     step_send(step, &frame);
     if (page->more)
         return;
     session->snapshot = false;
+    session->head = page->useq > session->head ? page->useq : session->head;
     delivery_reset(session, page->useq);
-    delivery_pump(step);
 }
 
-/* Round 1: four reads a chat; the chats' ids travel in `held`. */
-static void read_chats(struct step *step, const struct listed *list, size_t count,
-                       struct ticket ticket)
+/* Three reads a chat: its head, this device's counter and last row; members; marks. */
+static void chats_read(struct step *step, struct ticket ticket, struct listed *list, size_t count)
 {
-    uint8_t first[ID_BYTES], last[ID_BYTES];
-    memset(first, 0, sizeof first);
+    static const uint8_t first[ID_BYTES];
+    uint8_t last[ID_BYTES];
     memset(last, 0xff, sizeof last);
-    struct row_key *keys = ARENA_ARRAY(step->arena, struct row_key, count * 6);
-    struct read *reads = ARENA_ARRAY(step->arena, struct read, count * 3);
-    struct buf held = buf_in(step->arena, count * ID_BYTES);
-    for (size_t i = 0; keys && reads && i < count; i++) {
-        const uint8_t *chat = list[i].row->key.b;
-        struct row_key *at = &keys[i * 6];
-        at[0] = key_one(TABLE_CHAT_HEAD, chat, 0);
-        at[1] = key_two(TABLE_SENDER, chat, step->session->device.at);
-        at[2] = key_two(TABLE_MEMBER, chat, first);
-        at[3] = key_two(TABLE_MEMBER, chat, last);
-        at[4] = key_two(TABLE_MARK, chat, first);
-        at[5] = key_two(TABLE_MARK, chat, last);
-        reads[i * 3] = (struct read){.keys = at, .keys_count = 2};
-        reads[i * 3 + 1] =
-            (struct read){.keys = at + 2, .keys_count = 2, .range = true, .rows_max = MEMBERS_MAX};
-        reads[i * 3 + 2] =
-            (struct read){.keys = at + 4, .keys_count = 2, .range = true, .rows_max = MEMBERS_MAX};
-        buf_put(&held, slice_make(chat, ID_BYTES));
+    struct read *reads = ARENA_ARRAY(step->arena, struct read, 3 * count);
+    struct row_key *keys = ARENA_ARRAY(step->arena, struct row_key, 7 * count);
+    if (reads == NULL || keys == NULL)
+        return;
+    for (size_t i = 0; i < count; i++, keys += 7) {
+        const uint8_t *chat = list[i].chat;
+        keys[0] = key_one(TABLE_CHAT_HEAD, chat, 0);
+        keys[1] = key_two(TABLE_SENDER, chat, step->session->device.at);
+        keys[2] = key_one(TABLE_MSG, chat, list[i].last_cseq);
+        keys[3] = key_two(TABLE_MEMBER, chat, first);
+        keys[4] = key_two(TABLE_MEMBER, chat, last);
+        keys[5] = key_two(TABLE_MARK, chat, first);
+        keys[6] = key_two(TABLE_MARK, chat, last);
+        reads[3 * i] = (struct read){.keys = keys, .keys_count = 3};
+        reads[3 * i + 1] = (struct read){
+            .keys = keys + 3, .keys_count = 2, .range = true, .rows_max = MEMBERS_MAX};
+        reads[3 * i + 2] = (struct read){
+            .keys = keys + 5, .keys_count = 2, .range = true, .rows_max = MEMBERS_MAX};
     }
-    step_read(step, reads, count * 3, ticket, buf_slice(&held));
+    ticket.round = 2;
+    step_read(step, reads, 3 * count, ticket, step->event->held);
 }
 
-/* Members of chat i as the person may see them; NULL: it never was one. A chat that was left shows
- * the own span only. */
-static const struct pb_membership *fill_members(struct step *step, size_t i, uint64_t cseq,
-                                                struct pb_chat_state *chat)
+static void members_fill(struct step *step, size_t read, struct pb_chat_state *chat, bool all)
 {
-    const struct pb_membership *own = NULL;
     chat->members = ARENA_ARRAY(step->arena, struct pb_member_state, MEMBERS_MAX);
     const struct row *row;
-    for (size_t k = 0; chat->members && (row = step_row(step, i * 3 + 1, k)) != NULL; k++) {
-        struct pb_member_row *member = ARENA_NEW(step->arena, struct pb_member_row);
-        if (!member || !step_row_message(step, row, &pb_member_row_type, member))
+    for (size_t i = 0; chat->members != NULL && (row = step_row(step, read, i)) != NULL; i++) {
+        struct pb_member_row member;
+        if (!step_row_message(step, row, &pb_member_row_type, &member))
             continue;
-        const struct pb_membership *membership = membership_at(member, cseq);
-        const struct pb_span *span = membership_span(membership);
-        if (!span)
+        const struct pb_membership *now = membership_at(&member, chat->cseq);
+        const struct pb_span *span = membership_span(now);
+        bool self = memcmp(row->key.b, step->session->user.at, ID_BYTES) == 0;
+        if (span == NULL || (!all && !self))
             continue;
-        if (memcmp(row->key.b, step->session->user.at, ID_BYTES) == 0)
-            own = membership;
         chat->members[chat->members_count++] =
             (struct pb_member_state){.user_id = slice_make(row->key.b, ID_BYTES),
-                                     .role = membership->role,
+                                     .role = now->role,
                                      .joined = span->from,
                                      .left = span->to};
     }
-    if (!own || membership_active(own))
-        return own;
-    for (size_t k = 0; k < chat->members_count; k++)
-        if (slice_equal(chat->members[k].user_id, ID_SLICE(step->session->user)))
-            chat->members[0] = chat->members[k];
-    chat->members_count = 1;
-    return own;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
+/* Minima over the other members who are in; nobody else there = 0. */
+static void marks_fill(struct step *step, size_t read, struct pb_chat_state *chat)
 {
-    return a < b ? a : b;
-}
-
-/* The least of the other members' marks, and the own one. A member without a row has none: 0. */
-static void fill_marks(struct step *step, size_t i, struct pb_chat_state *chat)
-{
-    uint64_t delivered = UINT64_MAX, read = UINT64_MAX;
-    size_t others = 0;
-    for (size_t k = 0; k < chat->members_count; k++) {
-        const struct pb_member_state *member = &chat->members[k];
-        bool own = slice_equal(member->user_id, ID_SLICE(step->session->user));
-        const struct row *row;
-        uint64_t columns[2] = {0, 0};
-        for (size_t r = 0; (row = step_row(step, i * 3 + 2, r)) != NULL; r++)
-            if (slice_equal(member->user_id, slice_make(row->key.b, ID_BYTES)))
-                memcpy(columns, row->columns, sizeof columns);
-        if (own) {
-            chat->own_read = columns[1];
-        } else if (member->left == 0) {
-            delivered = least(delivered, columns[0]);
-            read = least(read, columns[1]);
-            others++;
+    bool any = false;
+    for (size_t m = 0; m < chat->members_count; m++) {
+        const struct pb_member_state *member = &chat->members[m];
+        const struct row *row, *mark = NULL;
+        for (size_t i = 0; mark == NULL && (row = step_row(step, read, i)) != NULL; i++)
+            if (memcmp(row->key.b, member->user_id.at, ID_BYTES) == 0)
+                mark = row;
+        uint64_t delivered = mark ? mark->columns[MARK_DELIVERED] : 0;
+        uint64_t seen = mark ? mark->columns[MARK_READ] : 0;
+        if (slice_equal(member->user_id, ID_SLICE(step->session->user))) {
+            chat->own_read = seen;
+            continue;
         }
+        if (member->left != 0)
+            continue;
+        chat->delivered_by_all =
+            any && chat->delivered_by_all < delivered ? chat->delivered_by_all : delivered;
+        chat->read_by_all = any && chat->read_by_all < seen ? chat->read_by_all : seen;
+        any = true;
     }
-    chat->delivered_by_all = others ? delivered : 0;
-    chat->read_by_all = others ? read : 0;
 }
 
-static bool fill_chat(struct step *step, size_t i, struct slice id, struct pb_chat_state *chat)
+static void state_fill(struct pb_chat_state *chat, const struct pb_chat_head *head)
+{
+    chat->gen = head->gen;
+    chat->mls_epoch = head->mls_epoch;
+    chat->floor = head->floor;
+    chat->policy_ver = head->policy_ver;
+    chat->policy = head->policy;
+    chat->removed = head->removed;
+    chat->removed_count = head->removed_count < REMOVED_MAX ? head->removed_count : REMOVED_MAX;
+}
+
+/* False: nothing of it is this person's to know (or the chat's head is not there). */
+static bool chat_fill(struct step *step, size_t read, struct pb_chat_state *chat)
 {
     struct pb_chat_head head;
-    struct pb_sender_row sender = {0};
-    if (!step_row_message(step, step_row(step, i * 3, 0), &pb_chat_head_type, &head))
+    struct pb_sender_row sender;
+    struct pb_msg_row msg;
+    struct pb_member_row row;
+    const struct row *own = NULL, *one;
+    if (!step_row_message(step, step_row(step, read, 0), &pb_chat_head_type, &head))
         return false;
-    (void)step_row_message(step, step_row(step, i * 3, 1), &pb_sender_row_type, &sender);
-    *chat = (struct pb_chat_state){.chat_id = id,
-                                   .last_sctr = sender.sctr,
-                                   .last_mid = sender.mid,
-                                   .last_cseq = sender.cseq};
-    const struct pb_membership *own = fill_members(step, i, head.cseq, chat);
-    if (!own)
+    for (size_t i = 0; own == NULL && (one = step_row(step, read + 1, i)) != NULL; i++)
+        if (memcmp(one->key.b, step->session->user.at, ID_BYTES) == 0)
+            own = one;
+    if (!step_row_message(step, own, &pb_member_row_type, &row))
         return false;
-    if (!membership_active(own)) { /* left: nothing behind the own span */
-        chat->cseq = membership_span(own)->to;
-        return true;
-    }
+    const struct pb_membership *membership = membership_at(&row, head.cseq);
+    const struct pb_span *span = membership_span(membership);
+    if (span == NULL)
+        return false;
+    chat->chat_id = slice_make(step->event->results[read].at[0].key.a, ID_BYTES);
     chat->cseq = head.cseq;
-    chat->gen = head.gen;
-    chat->mls_epoch = head.mls_epoch;
-    chat->floor = head.floor;
-    chat->policy_ver = head.policy_ver;
-    chat->policy = head.policy;
-    size_t removed = head.removed_count < 256 ? head.removed_count : 256;
-    chat->removed = head.removed + (head.removed_count - removed); /* the newest */
-    chat->removed_count = removed;
-    fill_marks(step, i, chat);
+    members_fill(step, read + 1, chat, membership_active(membership));
+    if (membership_active(membership)) {
+        state_fill(chat, &head);
+        marks_fill(step, read + 2, chat);
+    } else {
+        chat->cseq = span->to;
+    }
+    if (step_row_message(step, step_row(step, read, 1), &pb_sender_row_type, &sender)) {
+        chat->last_sctr = sender.sctr;
+        chat->last_mid = sender.mid;
+        chat->last_cseq = sender.cseq;
+    }
+    if (step_row_message(step, step_row(step, read, 2), &pb_msg_row_type, &msg) && msg.has_entry) {
+        chat->last_entry = msg.entry;
+        chat->has_last_entry = true;
+        entry_show_to(&chat->last_entry, &step->session->user);
+    }
     return true;
 }
 
-static void list_on_rows(struct step *step)
+static void page_answer(struct step *step, const struct pb_snapshot *asked)
 {
-    struct ticket ticket = step->event->ticket;
-    struct pb_user_head head = {0};
-    (void)step_row_message(step, step_row(step, 0, 0), &pb_user_head_type, &head);
-    if (ticket_page(&ticket) == 0)
-        ticket.a = least(head.useq, step->session->head);
-    struct listed list[CHATS_MAX + 1];
-    bool more;
-    size_t count = choose(step, list, &more);
-    if (count == 0) {
-        struct pb_snapshot_page page = {.useq = ticket.a, .page = ticket_page(&ticket)};
-        page_finish(step, &page);
-        return;
+    struct pb_snapshot_page page = {.page = asked->page, .more = step->event->ticket.seq != 0};
+    size_t count = step->event->results_count / 3, bytes = 0;
+    page.chats = ARENA_ARRAY(step->arena, struct pb_chat_state, count);
+    for (size_t i = 0; i < count && page.chats != NULL; i++) {
+        struct pb_chat_state *chat = &page.chats[page.chats_count];
+        memset(chat, 0, sizeof *chat);
+        if (chat_fill(step, 3 * i, chat)) {
+            bytes += pb_chat_state_size(chat) + 8;
+            if (bytes > ANSWER_BYTES_MAX && page.chats_count > 0) {
+                page.more = true;
+                break;
+            }
+            page.chats_count++;
+        }
+        if (asked->page > 0) /* where the next page begins; after page 0 it is the very beginning */
+            page.after_chat = slice_make(step->event->results[3 * i].at[0].key.a, ID_BYTES);
     }
-    ticket.b |= more;
-    ticket.round = 1;
-    read_chats(step, list, count, ticket);
+    finish(step, &page);
 }
 
 void snapshot_on_rows(struct step *step)
 {
-    const struct ticket *ticket = &step->event->ticket;
-    if (ticket->round == 0) {
-        list_on_rows(step);
+    struct ticket ticket = step->event->ticket;
+    struct pb_frame frame;
+    struct listed *list;
+    if (!step_held_frame(step, &frame))
+        return;
+    const struct pb_snapshot *asked = &frame.body.snapshot;
+    if (ticket.round == 2) {
+        page_answer(step, asked);
         return;
     }
-    struct slice ids = step->event->held;
-    size_t count = ids.bytes / ID_BYTES;
-    struct pb_snapshot_page page = {
-        .useq = ticket->a, .page = ticket_page(ticket), .more = ticket->b & 1};
-    page.chats = ARENA_ARRAY(step->arena, struct pb_chat_state, count);
-    for (size_t i = 0; page.chats && i < count; i++) {
-        struct slice id = slice_sub(ids, i * ID_BYTES, ID_BYTES);
-        if (fill_chat(step, i, id, &page.chats[page.chats_count]))
-            page.chats_count++;
+    if (ticket.round == 0) {
+        struct pb_user_head head = {0};
+        (void)step_row_message(step, step_row(step, 0, 0), &pb_user_head_type, &head);
+        ticket.a = head.useq;
+        list_read(step, ticket, asked);
+        return;
     }
-    /* Behind page 0 the list begins at its beginning: by chat_id, with repeats that do no harm. */
-    if (page.page > 0 && count > 0)
-        page.after_chat = slice_sub(ids, (count - 1) * ID_BYTES, ID_BYTES);
-    page_finish(step, &page);
+    size_t count = list_take(step, &list);
+    ticket.seq = count > PAGE_CHATS_MAX;
+    if (asked->page == 0)
+        count = choose_newest(list, count);
+    count = count > PAGE_CHATS_MAX ? PAGE_CHATS_MAX : count;
+    if (count > 0) {
+        chats_read(step, ticket, list, count);
+        return;
+    }
+    struct pb_snapshot_page page = {.page = asked->page};
+    finish(step, &page);
 }
