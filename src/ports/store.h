@@ -44,6 +44,9 @@ struct store {
     const struct store_vtable *vtable;
 };
 
+/* Requests in flight on one handle at most: each caller bounds its own, adapters assert it. */
+#define STORE_REQUESTS_MAX 1024u
+
 struct store_vtable {
     void (*submit)(struct store *, struct store_request *);
     size_t (*poll)(struct store *, struct store_request **done, size_t max);

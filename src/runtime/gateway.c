@@ -104,7 +104,9 @@ void conn_step(struct gateway *gateway, struct slab_handle handle, struct event 
     arena_reset(&gateway->step);
     struct effects effects = {gateway->effects, 0, SESSION_EFFECTS_MAX};
     session_step(&conn->session, &gateway->config, event, &gateway->step, &effects);
-    if (!conn->closed)
+    if (event->kind == EVENT_CLOSED)
+        effects_run_last(gateway, &effects);
+    else
         effects_run(gateway, handle, conn, &effects);
 }
 
@@ -580,6 +582,7 @@ void gateway_check(const struct gateway *gateway)
     uint32_t index = 0;
     struct slab_handle handle;
     const struct gateway_conn *conn;
+    assert(gateway->reads_in_flight <= STORE_REQUESTS_MAX);
     while ((conn = slab_next(&gateway->conns, &index, &handle))) {
         assert(output_bytes(&conn->output) <= OUTPUT_BYTES_MAX);
         if (conn->phase == CONN_WEBSOCKET)

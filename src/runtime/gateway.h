@@ -71,6 +71,7 @@ struct gateway {
     struct timers timers;   /* token = connection */
     struct queue done;      /* operations completed, not yet told to their session */
     struct queue dirty;     /* connections with output or input to look at before the turn ends */
+    uint32_t reads_in_flight; /* store requests: at most STORE_REQUESTS_MAX, then BUSY */
     struct limiter limiter;
     struct arena step;
     struct effect effects[SESSION_EFFECTS_MAX];

@@ -62,6 +62,9 @@ void conn_arm(struct gateway *gateway, struct slab_handle handle, struct gateway
 void effects_run(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn,
                  const struct effects *effects);
 
+/* Of a session whose connection is gone: only what it tells the owner of its inbox. */
+void effects_run_last(struct gateway *gateway, const struct effects *effects);
+
 /* Tell the session, if it is still there, and free the operation. */
 void operation_deliver(struct gateway *gateway, struct slab_handle handle);
 void operation_free(struct gateway *gateway, struct slab_handle handle);

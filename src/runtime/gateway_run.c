@@ -59,13 +59,28 @@ static void operation_done(struct gateway *gateway, struct slab_handle handle, e
     assert(put == STATUS_OK); /* as long as the slab is large */
 }
 
+/* No place for an operation: the client is told to come back later (1013), and does with its
+ * outbox. What was acknowledged is not touched. */
+static void no_room(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn)
+{
+    uint8_t frame[WS_CLOSE_FRAME_BYTES_MAX];
+    size_t bytes = ws_write_close(frame, WS_CODE_TRY_LATER, SLICE_EMPTY, NULL);
+    gateway->counts.busy++;
+    if (output_put(&conn->output, slice_make(frame, bytes)) != STATUS_OK)
+        conn->closed = true;
+    conn_linger(gateway, handle, conn);
+}
+
 static void run_submit(struct gateway *gateway, struct slab_handle conn,
                        const struct effect *effect)
 {
     struct slab_handle handle;
     struct gateway_operation *operation =
         operation_new(gateway, OPERATION_APPEND, conn, effect, &handle);
-    assert(operation); /* effects_run looked for room */
+    if (!operation) {
+        no_room(gateway, conn, slab_find(&gateway->conns, conn));
+        return;
+    }
     enum status status = gateway->ports.bus->vtable->append(
         gateway->ports.bus, (enum topic)effect->topic, effect->key, effect->bytes,
         slab_token(handle) | GATEWAY_TOKEN);
@@ -104,13 +119,19 @@ static void run_read(struct gateway *gateway, struct slab_handle conn, const str
     struct slab_handle handle;
     struct gateway_operation *operation =
         operation_new(gateway, OPERATION_READ, conn, effect, &handle);
-    assert(operation);
-    if (!read_build(operation, effect, slab_token(handle) | GATEWAY_TOKEN)) {
+    if (!operation) {
+        no_room(gateway, conn, slab_find(&gateway->conns, conn));
+        return;
+    }
+    bool room = effect->reads_count <= STORE_REQUESTS_MAX - gateway->reads_in_flight;
+    if (!room || !read_build(operation, effect, slab_token(handle) | GATEWAY_TOKEN)) {
+        gateway->counts.busy++;
         operation->requests_count = 0;
         operation_done(gateway, handle, STATUS_BUSY);
         return;
     }
     operation->left = operation->requests_count;
+    gateway->reads_in_flight += operation->requests_count;
     for (uint32_t i = 0; i < operation->requests_count; i++)
         gateway->ports.store->vtable->submit(gateway->ports.store, &operation->requests[i]);
 }
@@ -121,7 +142,10 @@ static void run_password(struct gateway *gateway, struct slab_handle conn,
     struct slab_handle handle;
     struct gateway_operation *operation =
         operation_new(gateway, OPERATION_PASSWORD, conn, effect, &handle);
-    assert(operation);
+    if (!operation) {
+        no_room(gateway, conn, slab_find(&gateway->conns, conn));
+        return;
+    }
     struct password_port *port = gateway->ports.password;
     uint64_t token = slab_token(handle);
     enum status status = effect->verify
@@ -213,9 +237,16 @@ static void effect_run(struct gateway *gateway, struct slab_handle handle,
 void effects_run(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn,
                  const struct effects *effects)
 {
-    for (size_t i = 0; i < effects->count && !conn->closed; i++)
+    for (size_t i = 0; i < effects->count && !conn->closed && conn->phase != CONN_LINGER; i++)
         effect_run(gateway, handle, conn, &effects->at[i]);
     conn_touch(gateway, handle, conn);
+}
+
+void effects_run_last(struct gateway *gateway, const struct effects *effects)
+{
+    for (size_t i = 0; i < effects->count; i++)
+        if (effects->at[i].kind == EFFECT_RPC)
+            run_rpc(gateway, &effects->at[i]);
 }
 
 void gateway_on_appended(struct gateway *gateway, const struct bus_event *event)
@@ -235,6 +266,7 @@ void gateway_on_store(struct gateway *gateway, struct store_request *request)
     struct gateway_operation *operation = slab_find(&gateway->operations, handle);
     assert(operation && operation->kind == OPERATION_READ && operation->left > 0);
     operation->left--;
+    gateway->reads_in_flight--;
     if (request->status != STATUS_OK)
         operation->status = request->status;
     if (operation->left == 0)

@@ -14,6 +14,7 @@
 #include "adapters/local/local.h"
 #include "adapters/log/log.h"
 #include "adapters/memory/memory_store.h"
+#include "adapters/password/pool.h"
 #include "adapters/posix/file.h"
 #include "adapters/system/system.h"
 #include "runtime/shard.h"
@@ -32,11 +33,12 @@ struct node {
     struct memory_db db;
     struct memory_store gateway_store, processor_store;
     struct local_rpc rpc;
+    struct password_pool passwords;
     struct shard shard;
     net_conn conn;
 };
 
-static int setup(void **state)
+static int setup_with(void **state, uint32_t operations_max)
 {
     static struct node node;
     memset(&node, 0, sizeof node);
@@ -62,13 +64,15 @@ static int setup(void **state)
     memory_store_open(&node.gateway_store, &node.db);
     memory_store_open(&node.processor_store, &node.db);
     assert_int_equal(local_rpc_open(&node.rpc, 1), STATUS_OK);
+    assert_int_equal(password_pool_open(&node.passwords, 1, &node.net.waker, NULL), STATUS_OK);
     struct gateway_ports ports = {.net = &node.net.net,
                                   .bus = &node.log.bus,
                                   .store = &node.gateway_store.port,
                                   .rpc = &node.rpc.port,
+                                  .password = &node.passwords.port,
                                   .entropy = system_entropy()};
     struct shard_options options = {.gateway = {.connections_max = 16,
-                                                .operations_max = 64,
+                                                .operations_max = operations_max,
                                                 .discovery = SLICE_LITERAL("{}"),
                                                 .limits = limits,
                                                 .write_stall_ms = 30000},
@@ -85,10 +89,21 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup(void **state)
+{
+    return setup_with(state, 64);
+}
+
+static int setup_narrow(void **state)
+{
+    return setup_with(state, 2);
+}
+
 static int teardown(void **state)
 {
     struct node *node = *state;
     shard_close(&node->shard);
+    password_pool_close(&node->passwords);
     local_rpc_close(&node->rpc);
     memory_db_close(&node->db);
     posix_file_close(&node->file);
@@ -189,6 +204,58 @@ static void a_foreign_page_is_refused(void **state)
     assert_memory_equal(got.bytes, "HTTP/1.1 403 ", 13);
 }
 
+/* A masked frame (the mask is zero) with a LOGIN of nobody. */
+static struct slice login_frame(uint8_t out[128])
+{
+    struct pb_frame frame = {.req = 1, .body_case = PB_FRAME_BODY_LOGIN};
+    frame.body.login.username = SLICE_LITERAL("nobody");
+    frame.body.login.password = SLICE_LITERAL("a long enough password");
+    struct buf buf = buf_over(out + 6, 122);
+    pb_frame_encode(&frame, &buf);
+    out[0] = 0x82;
+    out[1] = (uint8_t)(0x80 | buf.bytes);
+    memset(out + 2, 0, 4);
+    return slice_make(out, buf.bytes + 6);
+}
+
+/* A LOGIN's next operation begins before its last is given back: with two in all, one stranger of
+ * two is told to come back (1013), the other gets its answer, and the server stands. */
+static void past_its_operations_the_server_says_come_back(void **state)
+{
+    struct node *node = *state;
+    const struct net_vtable *net = node->client.net.vtable;
+    static const uint8_t upgrade[] = UPGRADE;
+    uint8_t text[2][sizeof upgrade + 128], login[128];
+    struct slice frame = login_frame(login);
+    net_conn conns[2] = {node->conn};
+    await_connected(node);
+    assert_int_equal(net->connect(&node->client.net, loopback, epoll_port(&node->net), &conns[1]),
+                     STATUS_OK);
+    await_connected(node);
+    for (int i = 0; i < 2; i++) {
+        memcpy(text[i], upgrade, sizeof upgrade - 1);
+        memcpy(text[i] + sizeof upgrade - 1, frame.at, frame.bytes);
+        net->send(&node->client.net, conns[i],
+                  slice_make(text[i], sizeof upgrade - 1 + frame.bytes));
+    }
+    int busy = 0, answered = 0;
+    struct net_event event;
+    for (int i = 0; i < TURNS && (busy == 0 || answered == 0); i++) {
+        (void)shard_turn(&node->shard, 1);
+        if (net->wait(&node->client.net, &event, 1, 0) == 0 || event.kind != NET_RECEIVED)
+            continue;
+        static const uint8_t come_back[] = {0x88, 0x02, 0x03, 0xf5};
+        bool closed = memmem(event.bytes, event.bytes_count, come_back, sizeof come_back) != NULL;
+        busy += closed;
+        net->consume(&node->client.net, event.conn, event.bytes_count);
+        answered += !closed &&
+                    node->shard.gateway.counts.frames_out >= 3; /* two WELCOMEs and an ERROR */
+    }
+    assert_int_equal(busy, 1);
+    assert_true(answered > 0);
+    assert_int_equal(node->shard.gateway.operations.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +263,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_unmasked_frame_closes_with_1002, setup, teardown),
         cmocka_unit_test_setup_teardown(health_and_strangers_paths, setup, teardown),
         cmocka_unit_test_setup_teardown(a_foreign_page_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(past_its_operations_the_server_says_come_back, setup_narrow,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -219,7 +219,7 @@ static enum status by_offset(struct memory_db *db, struct store_request *request
 static void store_submit(struct store *port, struct store_request *request)
 {
     struct memory_store *store = (struct memory_store *)port;
-    assert(store->done_count < MEMORY_STORE_PENDING_MAX);
+    assert(store->done_count < STORE_REQUESTS_MAX);
     (void)pthread_mutex_lock(&store->db->lock);
     switch (request->op) {
     case STORE_GET:
@@ -239,7 +239,7 @@ static void store_submit(struct store *port, struct store_request *request)
         break;
     }
     (void)pthread_mutex_unlock(&store->db->lock);
-    size_t last = (store->done_first + store->done_count++) % MEMORY_STORE_PENDING_MAX;
+    size_t last = (store->done_first + store->done_count++) % STORE_REQUESTS_MAX;
     store->done[last] = request;
 }
 
@@ -249,7 +249,7 @@ static size_t store_poll(struct store *port, struct store_request **done, size_t
     size_t count = 0;
     while (count < max && store->done_count > 0) {
         done[count++] = store->done[store->done_first];
-        store->done_first = (store->done_first + 1) % MEMORY_STORE_PENDING_MAX;
+        store->done_first = (store->done_first + 1) % STORE_REQUESTS_MAX;
         store->done_count--;
     }
     return count;

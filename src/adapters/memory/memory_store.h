@@ -6,7 +6,7 @@
  * handle.
  * Owner: a database may be shared by handles of several threads (one lock, held for one request);
  * a handle belongs to one thread. Bounds: bytes_max of all rows (then commits get BUSY and change
- * nothing), MEMORY_STORE_PENDING_MAX requests between two polls.
+ * nothing), STORE_REQUESTS_MAX requests between two polls.
  * Cost: O(log rows) a row. Source: storage §11. */
 #pragma once
 
@@ -17,7 +17,6 @@
 #include "ports/store.h"
 
 #define MEMORY_STORE_LEVELS 20u
-#define MEMORY_STORE_PENDING_MAX 1024u
 #define MEMORY_STORE_CLASSES 20u /* of value buffers: 32 B, 64 B, … */
 
 struct memory_node;
@@ -34,7 +33,7 @@ struct memory_db {
 struct memory_store {
     struct store port;
     struct memory_db *db;
-    struct store_request *done[MEMORY_STORE_PENDING_MAX];
+    struct store_request *done[STORE_REQUESTS_MAX];
     size_t done_first, done_count;
 };
 
