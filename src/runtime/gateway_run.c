@@ -109,7 +109,8 @@ static bool read_build(struct gateway_operation *operation, const struct effect 
         request->arena = arena;
         if (arena->exhausted)
             return false;
-        memcpy(request->keys, read->keys, read->keys_count * sizeof *read->keys);
+        if (read->keys_count > 0) /* a read of nothing has no keys */
+            memcpy(request->keys, read->keys, read->keys_count * sizeof *read->keys);
     }
     return true;
 }

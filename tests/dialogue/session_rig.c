@@ -40,7 +40,8 @@ static struct effect keep_effect(struct rig *rig, const struct effect *effect)
     for (size_t i = 0; i < effect->reads_count; i++) {
         const struct read *read = &effect->reads[i];
         struct row_key *keys = ARENA_ARRAY(&rig->keep, struct row_key, read->keys_count + 1);
-        memcpy(keys, read->keys, read->keys_count * sizeof *keys);
+        if (read->keys_count > 0) /* a read of nothing has no keys */
+            memcpy(keys, read->keys, read->keys_count * sizeof *keys);
         reads[i] = *read;
         reads[i].keys = keys;
     }
