@@ -56,6 +56,22 @@ static void put_le(struct buf *buf, uint64_t value, unsigned width)
         at[i] = (uint8_t)value;
 }
 
+void buf_text(struct buf *buf, const char *text)
+{
+    buf_put(buf, slice_text(text));
+}
+
+void buf_decimal(struct buf *buf, uint64_t value)
+{
+    uint8_t digits[20];
+    size_t begin = sizeof digits;
+    do {
+        digits[--begin] = (uint8_t)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    buf_put(buf, slice_make(digits + begin, sizeof digits - begin));
+}
+
 void buf_u8(struct buf *buf, uint8_t value)
 {
     put_be(buf, value, 1);

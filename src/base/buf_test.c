@@ -51,6 +51,21 @@ static void test_round_trip(void **state)
     assert_int_equal(in.bytes, 0);
 }
 
+static void test_text(void **state)
+{
+    (void)state;
+    uint8_t memory[32];
+    struct buf buf = buf_over(memory, sizeof memory);
+    buf_text(&buf, "a ");
+    buf_decimal(&buf, 0);
+    buf_decimal(&buf, 10);
+    buf_decimal(&buf, UINT64_MAX);
+    assert_true(slice_equal(buf_slice(&buf), SLICE_LITERAL("a 01018446744073709551615")));
+    buf_decimal(&buf, 12345678);
+    assert_true(buf.overflow);
+    assert_int_equal(buf.bytes, 25);
+}
+
 static void test_short_input(void **state)
 {
     (void)state;
@@ -127,7 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_short_input),
+        cmocka_unit_test(test_text), cmocka_unit_test(test_short_input),
         cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_in_arena),
     };

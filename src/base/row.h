@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * row.h: the names of what the store holds (storage §§2.1, 4): tables, keys, rows read back. Here
- * and
- * not in the port, because folds and sessions name rows without knowing a store.
+ * and not in the port, because folds and sessions name rows without knowing a store.
  * Write rules, which make every batch repeatable in any order:
  *   PUT   the higher stamp wins, an equal stamp overwrites (same bytes by the folds' rule R7);
  *   MAX   up to 4 u64 columns, pairwise max, no stamp;

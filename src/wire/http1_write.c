@@ -44,22 +44,6 @@ const char *http1_reason(uint16_t status)
     return "";
 }
 
-static void put(struct buf *out, const char *text)
-{
-    buf_put(out, slice_text(text));
-}
-
-static void put_decimal(struct buf *out, uint64_t value)
-{
-    uint8_t digits[20];
-    size_t begin = sizeof digits;
-    do {
-        digits[--begin] = (uint8_t)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    buf_put(out, slice_make(digits + begin, sizeof digits - begin));
-}
-
 /* Refuses by overflow what could split a line. */
 static bool clean(struct buf *out, struct slice text, bool spaces)
 {
@@ -80,42 +64,42 @@ void http1_write_request(struct buf *out, enum http1_method method, struct slice
     static const char *const names[] = {"GET ", "HEAD ", "POST ", "PUT ", "OPTIONS "};
     if (!clean(out, target, false))
         return;
-    put(out, names[method]);
+    buf_text(out, names[method]);
     buf_put(out, target);
-    put(out, " HTTP/1.1\r\n");
+    buf_text(out, " HTTP/1.1\r\n");
     http1_write_header(out, "Host", host);
 }
 
 void http1_write_status(struct buf *out, uint16_t status)
 {
     assert(status >= 100 && status <= 599);
-    put(out, "HTTP/1.1 ");
-    put_decimal(out, status);
-    put(out, " ");
-    put(out, http1_reason(status));
-    put(out, "\r\n");
+    buf_text(out, "HTTP/1.1 ");
+    buf_decimal(out, status);
+    buf_text(out, " ");
+    buf_text(out, http1_reason(status));
+    buf_text(out, "\r\n");
 }
 
 void http1_write_header(struct buf *out, const char *name, struct slice value)
 {
     if (!clean(out, slice_text(name), false) || !clean(out, value, true))
         return;
-    put(out, name);
-    put(out, ": ");
+    buf_text(out, name);
+    buf_text(out, ": ");
     buf_put(out, value);
-    put(out, "\r\n");
+    buf_text(out, "\r\n");
 }
 
 void http1_write_length(struct buf *out, uint64_t body_bytes)
 {
-    put(out, "Content-Length: ");
-    put_decimal(out, body_bytes);
-    put(out, "\r\n");
+    buf_text(out, "Content-Length: ");
+    buf_decimal(out, body_bytes);
+    buf_text(out, "\r\n");
 }
 
 void http1_write_end(struct buf *out)
 {
-    put(out, "\r\n");
+    buf_text(out, "\r\n");
 }
 
 void http1_write_refusal(struct buf *out, uint16_t status)

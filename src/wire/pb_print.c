@@ -14,22 +14,6 @@ const char *pb_enum_name(const struct pb_enum *enumerated, uint32_t number)
     return "?";
 }
 
-static void text_put(struct buf *out, const char *text)
-{
-    buf_put(out, slice_text(text));
-}
-
-static void number_put(struct buf *out, uint64_t number)
-{
-    uint8_t digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (uint8_t)('0' + number % 10);
-        number /= 10;
-    } while (number != 0);
-    buf_put(out, slice_make(digits + at, sizeof digits - at));
-}
-
 static void bytes_put(struct buf *out, struct slice bytes)
 {
     for (size_t i = 0; i < bytes.bytes && i < HEX_BYTES_MAX; i++) {
@@ -37,9 +21,9 @@ static void bytes_put(struct buf *out, struct slice bytes)
         buf_u8(out, (uint8_t)"0123456789abcdef"[bytes.at[i] & 15]);
     }
     if (bytes.bytes > HEX_BYTES_MAX) {
-        text_put(out, "..(");
-        number_put(out, bytes.bytes);
-        text_put(out, ")");
+        buf_text(out, "..(");
+        buf_decimal(out, bytes.bytes);
+        buf_text(out, ")");
     }
 }
 
@@ -60,19 +44,19 @@ static void value_put(const struct pb_field *field, const uint8_t *slot, struct 
     struct slice bytes = SLICE_EMPTY;
     switch (field->kind) {
     case PB_KIND_BOOL:
-        text_put(out, *slot != 0 ? "true" : "false");
+        buf_text(out, *slot != 0 ? "true" : "false");
         return;
     case PB_KIND_U32:
     case PB_KIND_ENUM:
         memcpy(&narrow, slot, sizeof narrow);
         if (field->kind == PB_KIND_ENUM && *pb_enum_name(field->enumerated, narrow) != '?')
-            text_put(out, pb_enum_name(field->enumerated, narrow));
+            buf_text(out, pb_enum_name(field->enumerated, narrow));
         else
-            number_put(out, narrow);
+            buf_decimal(out, narrow);
         return;
     case PB_KIND_U64:
         memcpy(&wide, slot, sizeof wide);
-        number_put(out, wide);
+        buf_decimal(out, wide);
         return;
     case PB_KIND_BYTES:
     case PB_KIND_STRING:
@@ -105,12 +89,12 @@ static void repeated_put(const struct pb_field *field, const uint8_t *message, s
     size_t count;
     memcpy(&array, message + field->at, sizeof array);
     memcpy(&count, message + field->beside, sizeof count);
-    text_put(out, "[");
+    buf_text(out, "[");
     for (size_t i = 0; i < count; i++) {
-        text_put(out, i > 0 ? " " : "");
+        buf_text(out, i > 0 ? " " : "");
         value_put(field, array + i * slot_bytes(field), out);
     }
-    text_put(out, "]");
+    buf_text(out, "]");
 }
 
 /* Present as the encoder sees it: a field prints exactly if it has bytes on the wire. */
@@ -144,20 +128,20 @@ static bool is_shown(const struct pb_field *field, const uint8_t *message)
 void pb_print(const struct pb_type *type, const void *message, struct buf *out)
 {
     const char *gap = "";
-    text_put(out, type->name);
-    text_put(out, "{");
+    buf_text(out, type->name);
+    buf_text(out, "{");
     for (size_t i = 0; i < type->field_count; i++) {
         const struct pb_field *field = &type->fields[i];
         if (!is_shown(field, message))
             continue;
-        text_put(out, gap);
-        text_put(out, field->name);
-        text_put(out, ": ");
+        buf_text(out, gap);
+        buf_text(out, field->name);
+        buf_text(out, ": ");
         if (field->repeated)
             repeated_put(field, message, out);
         else
             value_put(field, (const uint8_t *)message + field->at, out);
         gap = " ";
     }
-    text_put(out, "}");
+    buf_text(out, "}");
 }
