@@ -223,13 +223,7 @@ static void on_rpc(struct step *step)
 static void on_closed(struct step *step)
 {
     struct session *session = step->session;
-    if (session->state == SESSION_ATTACHING || session->state == SESSION_LIVE) {
-        struct pb_rpc rpc = {.body_case = PB_RPC_BODY_DETACH};
-        rpc.body.detach = (struct pb_detach){.user_id = ID_SLICE(session->user),
-                                             .device_id = ID_SLICE(session->device),
-                                             .conn = session->conn};
-        step_rpc(step, &rpc);
-    }
+    step_detach(step);
     session->state = SESSION_CLOSING;
 }
 

@@ -77,8 +77,21 @@ void step_goaway(struct step *step, enum pb_goaway_reason reason, uint64_t retry
     step_close(step, 1000, "goaway");
 }
 
+void step_detach(struct step *step)
+{
+    struct session *session = step->session;
+    if (session->state != SESSION_ATTACHING && session->state != SESSION_LIVE)
+        return;
+    struct pb_rpc rpc = {.body_case = PB_RPC_BODY_DETACH};
+    rpc.body.detach = (struct pb_detach){.user_id = ID_SLICE(session->user),
+                                         .device_id = ID_SLICE(session->device),
+                                         .conn = session->conn};
+    step_rpc(step, &rpc);
+}
+
 void step_close(struct step *step, uint16_t code, const char *reason)
 {
+    step_detach(step); /* the CLOSED that follows may say nothing any more */
     struct effect *effect = effect_add(step, EFFECT_CLOSE);
     if (effect == NULL)
         return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * step.h: what one step of a session works with, and how it speaks: effects are appended here only.
  * Private to the session files of this room (session, command and one file per feature).
- * Invariants: at most SESSION_EFFECTS_MAX effects a step; nothing after a CLOSE. Owner: one step.
- * */
+ * Invariants: at most SESSION_EFFECTS_MAX effects a step; nothing after a CLOSE. Owner: one
+ * step. */
 #pragma once
 
 #include <stdbool.h>
@@ -43,6 +43,8 @@ void step_ok(struct step *step, uint32_t req, uint64_t ver);
 /* ERROR BAD_FRAME; the third one closes with 1008. */
 void step_offence(struct step *step, uint32_t req);
 void step_goaway(struct step *step, enum pb_goaway_reason reason, uint64_t retry_ms);
+/* Tell the inbox's owner that this session ends. */
+void step_detach(struct step *step);
 void step_close(struct step *step, uint16_t code, const char *reason);
 
 /* ---- operations: each gives back one completion with this ticket and held bytes ---- */

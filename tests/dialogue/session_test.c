@@ -124,6 +124,13 @@ static void silence_closes(void **state)
     assert_int_equal(rig->close_code, 0);
     rig_advance(rig, 1);
     assert_int_equal(rig->close_code, 1001);
+    const struct pb_rpc *told = &rig->rpcs[rig->rpcs_count - 1]; /* its owner hears, and once */
+    assert_int_equal(told->body_case, PB_RPC_BODY_DETACH);
+    assert_int_equal(told->body.detach.conn, rig->session.conn);
+    size_t rpcs = rig->rpcs_count;
+    struct event closed = {.kind = EVENT_CLOSED};
+    rig_event(rig, &closed);
+    assert_int_equal(rig->rpcs_count, rpcs);
 }
 
 static void read_only_refuses_writes_only(void **state)

@@ -256,6 +256,28 @@ static void past_its_operations_the_server_says_come_back(void **state)
     assert_int_equal(node->shard.gateway.operations.used, 0);
 }
 
+/* When as many reads are in flight as the store takes, the next is answered BUSY, not submitted. */
+static void past_its_reads_the_server_says_busy(void **state)
+{
+    struct node *node = *state;
+    struct gateway *gateway = &node->shard.gateway;
+    static const uint8_t upgrade[] = UPGRADE;
+    uint8_t text[sizeof upgrade + 128], login[128];
+    struct slice frame = login_frame(login);
+    await_connected(node);
+    memcpy(text, upgrade, sizeof upgrade - 1);
+    memcpy(text + sizeof upgrade - 1, frame.at, frame.bytes);
+    gateway->reads_in_flight = STORE_REQUESTS_MAX;
+    say(node, slice_make(text, sizeof upgrade - 1 + frame.bytes));
+    for (int i = 0; i < TURNS && gateway->counts.frames_out < 2; i++)
+        (void)shard_turn(&node->shard, 1);
+    assert_int_equal(gateway->counts.frames_out, 2); /* WELCOME, ERROR */
+    assert_int_equal(gateway->counts.busy, 1);
+    assert_int_equal(node->passwords.in_flight, 0); /* nobody was looked up */
+    assert_int_equal(gateway->reads_in_flight, STORE_REQUESTS_MAX);
+    gateway->reads_in_flight = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +285,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_unmasked_frame_closes_with_1002, setup, teardown),
         cmocka_unit_test_setup_teardown(health_and_strangers_paths, setup, teardown),
         cmocka_unit_test_setup_teardown(a_foreign_page_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(past_its_reads_the_server_says_busy, setup, teardown),
         cmocka_unit_test_setup_teardown(past_its_operations_the_server_says_come_back, setup_narrow,
                                         teardown),
     };
