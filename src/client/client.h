@@ -3,11 +3,9 @@
  * The host executes one effect batch in this order: all of `store` in one transaction; then the
  * frames;
  * then the notices (a message notice only if its store op really inserted). If the transaction
- * fails
- * the host deinits the client and restores a new one from its rows.
+ * fails the host deinits the client and restores a new one from its rows.
  * Invariants (client_check): cursor, conn and counters never fall within a log_epoch; nothing is
- * sent
- * that is not stored; a message is SENT, FAILED or in the outbox until its mid returns.
+ * sent that is not stored; a message is SENT, FAILED or in the outbox until its mid returns.
  * Owner: one thread. Memory: two arenas under the host's ceiling. Source: design §5, protocol,
  * e2ee §§4–7. */
 #pragma once
@@ -130,11 +128,11 @@ struct client {
     /* the connection */
     enum pb_client_state state, told_state;
     enum client_phase phase;
-    bool read_only, stopped, synced, syncing, snapshotting, loading, acked_lazy;
-    uint32_t attempts, failed_repairs, next_req, server_proto;
+    bool read_only, stopped, synced, syncing, snapshotting, loading;
+    uint32_t attempts, failed_repairs, next_req;
     uint64_t retry_at, ping_at, dead_at, settle_at, load_at, fetch_at,
-        ready_useq, acked_useq, synced_mono;
-    uint64_t repair_useq, snapshot_useq, ready_dl_n;
+        ready_useq, acked_useq;
+    uint64_t repair_useq, snapshot_useq;
     uint32_t ready_epoch;
     uint8_t nonce[32];
     uint64_t load_before, load_after;
@@ -166,9 +164,8 @@ enum status client_init(struct client *client, size_t bytes_max) MUST_USE;
 void client_deinit(struct client *client);
 
 /* One step. `out` lives until the next step. INVALID: an event out of place (before restore,
- * unknown
- * body); BUSY: the ceiling is reached, `out` is empty: deinit and restore. Input from the server is
- * data: it never makes a step fail. */
+ * unknown body); BUSY: the ceiling is reached, `out` is empty: deinit and restore. Input from the
+ * server is data: it never makes a step fail. */
 enum status client_step(struct client *client, const struct pb_host_event *event,
                         struct pb_host_effects *out) MUST_USE;
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Names, device lists and pins: (AIK, highest n, hash) of each person. A lower list, a fork or a
- * bad
- * signature marks the person broken, for good: nothing is sent to them (e2ee §4). */
+ * bad signature marks the person broken, for good: nothing is sent to them (e2ee §4). */
 #include <string.h>
 
 #include "client/mind.h"

@@ -207,7 +207,6 @@ void sync_ready(struct client *client, const struct pb_ready *ready)
     client->phase = CLIENT_PHASE_READY;
     client->ready_useq = ready->useq;
     client->ready_epoch = ready->log_epoch;
-    client->ready_dl_n = ready->dl_n;
     client->ping_at = client->mono_ms + 20000 + mind_jitter(client, 10000);
     client->dead_at = client->mono_ms + SILENCE_MS;
     client->repair_useq = NO_REPAIR;

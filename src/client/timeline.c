@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Rows of log C: each is stored once, whatever brings it (PUSH, SYNC, HISTORY). `spans` remember
- * which
- * numbers are held; after a SNAPSHOT the missing ones are loaded, newest first. */
+ * which numbers are held; after a SNAPSHOT the missing ones are loaded, newest first. */
 #include <string.h>
 
 #include "client/mind.h"
@@ -91,8 +90,7 @@ static bool removed_before(const struct client_chat *chat, const uint8_t *device
 }
 
 /* A reader accepts iff (e2ee §7): header equals the record, sender in the roster, device in its
- * lists,
- * tag and signature verify, the content decodes. */
+ * lists, tag and signature verify, the content decodes. */
 static bool open_message(struct client *client, const struct client_chat *chat,
                          const struct pb_message *message, const uint8_t *sigpub,
                          struct pb_content *out)

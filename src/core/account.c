@@ -106,8 +106,7 @@ static bool user_read(struct inbox_state *inbox, struct pb_user_row *user)
 /* ---- sign-up ---- */
 
 /* One use less of the invite, or the reason why not. Of a row with this record's own stamp the use
- * was
- * taken already, by an attempt that a crash cut short. */
+ * was taken already, by an attempt that a crash cut short. */
 static enum pb_error_code invite_redeem(struct inbox_state *inbox, struct pb_user_row *user)
 {
     const struct pb_account_register *request =

@@ -3,8 +3,7 @@
  * Invariants: each is compare-and-set on a number of the user's head, so that a repeat changes
  * nothing;
  * directory rows come first, the head last; a row that carries this record's own stamp was written
- * by an
- * attempt that a crash cut short, and counts as not yet there.
+ * by an attempt that a crash cut short, and counts as not yet there.
  * What a gateway decides before the append (policy of sign-up, old password, validity of a name) is
  * not decided again. Identity reset (devlist flag 1) is refused here.
  * Source: e2ee §4, protocol §3, storage §2.3. */

@@ -2,13 +2,10 @@
  * chat.h: the fold of one chat's log (log C): records of topic messages, key chat_id.
  * Invariants: cseq is 1..head without holes; a (device, sctr) pair is bound to one mid for ever;
  * `applied` and `wts` never fall; marks are moved by receipts alone, after their announcement;
- * what is
- * at or below `applied` is never decided anew, only announced again; a side row above the head's
- * cseq is not
- * there yet (its `prev` counts).
+ * what is at or below `applied` is never decided anew, only announced again; a side row above the
+ * head's cseq is not there yet (its `prev` counts).
  * Here: direct and self chats; a group's CREATE is refused. DEVICE_CHANGE drops the leaf itself,
- * so that
- * nothing is ever pending.
+ * so that nothing is ever pending.
  * Owner: the thread that owns the chat's partition; no state. Bounds: FOLD_MEMBERS_MAX members.
  * Source: storage §2.2, e2ee §6. Order of checks: chat.c. */
 #pragma once

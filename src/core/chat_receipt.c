@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Receipts: marks are max-merged, and when the minimum over the other members advances, the
- * authors of
- * the passed numbers hear of it. The announcement goes first and the mark, which is its head,
- * last: a replay repeats, never swallows (storage §2.2 step 7). */
+ * authors of the passed numbers hear of it. The announcement goes first and the mark, which is its
+ * head, last: a replay repeats, never swallows (storage §2.2 step 7). */
 #include "core/chat_state.h"
 
 #include <string.h>
@@ -97,8 +96,7 @@ void chat_receipt_plan(struct chat_state *chat, struct fold_reads *reads)
 }
 
 /* Did `user` write a message in the range? Unread rows (a long range) count as yes. Hidden numbers
- * of
- * the range go to `hidden`. */
+ * of the range go to `hidden`. */
 static bool wrote_in(const struct chat_state *chat, const uint8_t *user,
                      const struct passed *passed, struct pb_receipt_entry *entry)
 {
@@ -158,8 +156,8 @@ void chat_receipt_apply(struct chat_state *chat)
         if (passed.any && wrote_in(chat, author->user, &passed, &entry))
             receipt_emit(chat, author, &passed.after, &entry);
     }
-    /* Without an announcement nothing can be swallowed, and the mark keeps its place in the order.
-     * */
+    /* Without an announcement nothing can be swallowed, and the mark keeps its place in the
+     * order. */
     chat->out->bare = chat->out->emissions_count > 0;
     uint64_t columns[STORE_COLUMNS] = {moved[MARK_DELIVERED], moved[MARK_READ]};
     fold_max(chat->out, chat->out->bare, chat->arena,

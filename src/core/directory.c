@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * LOOKUP, DEVLIST, VAULT: what stands in the directory, and how requests that a fold decides end.
- * */
+ * LOOKUP, DEVLIST, VAULT: what stands in the directory, and how requests that a fold decides
+ * end. */
 #include <string.h>
 
 #include "core/command.h"

@@ -11,8 +11,8 @@
  *     per operation, except after CLOSE; a refused operation completes at once with its status.
  *     `held` may contain a password: its memory is wiped when it is given back;
  *   - one timer per session: ARM replaces the last one; TIMER may come late or in vain;
- *   - FRAMEs are not fed while more than SESSION_OUTPUT_BYTES_MAX of output wait (back-pressure).
- * */
+ *   - FRAMEs are not fed while more than SESSION_OUTPUT_BYTES_MAX of output wait
+ * (back-pressure). */
 #pragma once
 
 #include <stdbool.h>

@@ -126,8 +126,8 @@ MUST_USE enum status fold_apply(const struct fold_record *record, const struct f
 /* ---- for the folds of this room ---- */
 struct fold_want *fold_want_get(struct fold_reads *reads, enum table table, const uint8_t *a,
                                 const uint8_t *b, uint64_t n);
-/* All rows of (table, a), by b or n: up to rows_max from `low` to `high` when the table goes by n.
- * */
+/* All rows of (table, a), by b or n: up to rows_max from `low` to `high` when the table goes by
+ * n. */
 struct fold_want *fold_want_all(struct fold_reads *reads, enum table table, const uint8_t *a,
                                 size_t rows_max);
 /* The read row of a GET, or NULL if it was not found or not asked for. */

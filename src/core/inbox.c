@@ -174,8 +174,8 @@ static void plain_apply(struct inbox_state *inbox)
 }
 
 /* Stored already: what it sent out goes out again. Attached devices read from their cursor:
- * nothing hangs
- * on the one notification that a crash may have swallowed, so the head is told to them again. */
+ * nothing hangs on the one notification that a crash may have swallowed, so the head is told to
+ * them again. */
 static void replay(struct inbox_state *inbox)
 {
     inbox->out->verdict = FOLD_REPLAYED;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * inbox.h: the fold of one user's inbox (log U): records of topic deliveries, key user_id.
  * Invariants: useq is 1..head without holes; the chain of (user, chat) is dense: a cseq enters
- * once and in
- * order, what is ahead of it is dropped and counted (its emitter comes back), what is behind is a
- * repeat;
+ * once and in order, what is ahead of it is dropped and counted (its emitter comes back), what is
+ * behind is a repeat;
  * a pointer above the head does not exist yet; the head is written last.
  * ACCOUNT records: account.h. Owner: the thread that owns the user's partition; no state.
  * Source: storage §2.3. */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * SEND, CHAT_CREATE, READ, DELIVERED: what a session appends to the log of a chat.
  * R1 (storage §2.4): a session acknowledges its sends of a chat in their order. After an append
- * that
- * is not known to have happened, all later ones of that chat are answered RETRY until the client
- * starts again, and those submitted before that start are never acknowledged. */
+ * that is not known to have happened, all later ones of that chat are answered RETRY until the
+ * client starts again, and those submitted before that start are never acknowledged. */
 #include <string.h>
 
 #include "core/command.h"

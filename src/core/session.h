@@ -4,13 +4,12 @@
  * Invariants (session_check): what a state allows stands in command.c; acked ≤ pushed ≤ head; at
  * most
  * `window_entries` pushed and unacknowledged, and their bytes ≤ `window_bytes` unless it is one
- * entry
- * (SYNC may go to 500); a record is acknowledged only after its APPENDED; in RETRY a chat gets no
+ * entry (SYNC may go to 500); a record is acknowledged only after its APPENDED; in RETRY a chat
+ * gets no
  * SENT.
  * Nothing is queued for a slow reader: the store is read again from `pushed`.
  * Owner: the shard of the connection. Memory: slab, SESSION_BYTES_MAX each; no pointer inside, so
- * that
- * a session can be copied, hashed and compared. What waits for a completion lies in tickets
+ * that a session can be copied, hashed and compared. What waits for a completion lies in tickets
  * (event.h).
  * Source: protocol §§1, 3-6; storage §§2.3-2.4, 3 (witness). States and transitions: top of
  * session.c. */
@@ -88,8 +87,8 @@ struct session_flight {
     uint32_t bytes;
 };
 
-/* A chat whose sends are out of step (R1): RETRY until a start; then what was submitted before it.
- * */
+/* A chat whose sends are out of step (R1): RETRY until a start; then what was submitted before
+ * it. */
 struct session_stalled {
     uint8_t chat[8]; /* head of its id; all zero = free */
     uint32_t seq;    /* sends of the chat below it are never acknowledged */
@@ -115,8 +114,8 @@ struct session {
     uint64_t frame_ms, deadline_ms, armed_ms, tail_retry_ms; /* monotonic */
     uint64_t inbox_token_ms, log_token_ms;                   /* last witness of each kind */
     uint32_t tail_tries, send_seq, sends_in_flight;
-    /* Delivery. acked: what the device has, and where the window begins; pushed: sent; head: told.
-     * */
+    /* Delivery. acked: what the device has, and where the window begins; pushed: sent; head:
+     * told. */
     uint64_t acked, acked_d, pushed, head, floor;
     uint64_t proven_useq, proven_offset; /* by the tokens of HELLO */
     uint32_t flights_count;
@@ -135,8 +134,8 @@ void session_init(struct session *session, uint64_t handle);
 
 /* One event in, effects out. Never fails: what is invalid becomes an answer or a close.
  * effects->max
- * ≥ SESSION_EFFECTS_MAX. An exhausted arena closes the connection (1013). After CLOSE: no effects.
- * */
+ * ≥ SESSION_EFFECTS_MAX. An exhausted arena closes the connection (1013). After CLOSE: no
+ * effects. */
 void session_step(struct session *session, const struct session_config *config,
                   const struct event *event, struct arena *arena, struct effects *effects);
 

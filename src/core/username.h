@@ -2,9 +2,8 @@
  * username.h: which usernames exist, and which two are too alike to coexist (design §4, proof
  * §11.7).
  * A name is 3-32 of a-z 0-9 _ . , not beginning or ending with a dot, with no two dots together
- * and at least one
- * letter or digit. Its skeleton maps 0→o, 1→l, rn→m, vv→w and drops `.` and `_`: one skeleton, one
- * account.
+ * and at least one letter or digit. Its skeleton maps 0→o, 1→l, rn→m, vv→w and drops `.` and `_`:
+ * one skeleton, one account.
  * Pure; any thread. */
 #pragma once
 

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * witness.h: the server's proof, to itself, of how far its logs reached (storage §3). A device
- * keeps the
- * newest tokens and shows them in HELLO; a valid one above the head proves that acknowledged data
- * is gone.
+ * keeps the newest tokens and shows them in HELLO; a valid one above the head proves that
+ * acknowledged data is gone.
  * Invariants: tokens are made from synced state only (R9); a MAC covers every field and, for an
- * inbox,
- * the user: nobody can show another's. Bounds: MAC = HMAC-SHA-256 cut to 16 bytes.
+ * inbox, the user: nobody can show another's. Bounds: MAC = HMAC-SHA-256 cut to 16 bytes.
  * Keys: keys/ of the data folder, outside the store; one predecessor is still accepted. Pure. */
 #pragma once
 

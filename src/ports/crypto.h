@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * crypto.h: hashes and signature checks: synchronous, pure, no I/O. What the folds, sessions and
- * the
- * client's mind need. The adapter is chosen when a program is linked: openssl (servers) or sodium
- * (the second adapter and oracle). Source: RFC 6234, 2104, 8032. */
+ * the client's mind need. The adapter is chosen when a program is linked: openssl (servers) or
+ * sodium (the second adapter and oracle). Source: RFC 6234, 2104, 8032. */
 #pragma once
 
 #include <stdbool.h>

@@ -33,8 +33,8 @@ struct cstore {
 
 struct cstore_vtable {
     enum status (*commit)(struct cstore *, struct cstore_op *ops, size_t count) MUST_USE;
-    /* Rows of `table` with from ≤ key ≤ to, ascending or descending, at most `max`, in the arena.
-     * */
+    /* Rows of `table` with from ≤ key ≤ to, ascending or descending, at most `max`, in the
+     * arena. */
     enum status (*range)(struct cstore *, uint32_t table, struct slice from, struct slice to,
                          bool descending, struct cstore_row *out, size_t max, size_t *count,
                          struct arena *arena) MUST_USE;

@@ -2,14 +2,13 @@
  * e2ee.h: the client's cryptography: its keys, its signatures, sealing and opening (e2ee §§3, 7,
  * 15).
  * Synchronous, no I/O, no clock; randomness is handed in. Linked, not opened: `clear` (a stand-in
- * that
- * signs for real but does not encrypt) here, crates/e2ee later. Formats that server and client
- * share
- * (device list, policy, envelope header, padding) are laid out by wire; this port gets their bytes.
+ * that signs for real but does not encrypt) here, crates/e2ee later. Formats that server and client
+ * share (device list, policy, envelope header, padding) are laid out by wire; this port gets their
+ * bytes.
  * Delta rule: a call marked [delta] changes the rows of the context; the caller takes them and
- * stores
- * them in the same transaction as its own, before any frame leaves. Another [delta] before the take
- * adds to it. Secrets never leave but inside rows and the vault. Owner: one thread per context. */
+ * stores them in the same transaction as its own, before any frame leaves. Another [delta] before
+ * the take adds to it. Secrets never leave but inside rows and the vault. Owner: one thread per
+ * context. */
 #pragma once
 
 #include <stdbool.h>
@@ -99,8 +98,7 @@ enum e2ee_error e2ee_epoch_key(const struct e2ee *e2ee, const uint8_t chat[ID_BY
 enum e2ee_error e2ee_msg_seal(const struct e2ee *e2ee, const uint8_t key[E2EE_KEY_BYTES],
                               struct slice context, struct slice padded, uint8_t *out);
 /* Pure. The padded content, into `out` of body.bytes − E2EE_SEAL_BYTES. CRYPTO: not sealed under
- * this
- * key, context and device key. */
+ * this key, context and device key. */
 enum e2ee_error e2ee_msg_open(const uint8_t key[E2EE_KEY_BYTES],
                               const uint8_t sigpub[E2EE_KEY_BYTES], struct slice context,
                               struct slice body, uint8_t *out);

@@ -23,8 +23,7 @@
 
 enum file_op {
     /* Make `name`, exactly `bytes` long, filled with zeros; all at once and durable with its
-     * folder,
-     * which is made too if need be. CONFLICT: it exists, and stays untouched. */
+     * folder, which is made too if need be. CONFLICT: it exists, and stays untouched. */
     FILE_CREATE,
     FILE_OPEN,   /* open an existing file; NOT_FOUND if there is none; `bytes` returns its length */
     FILE_READ,   /* fill `into` from `at`; `bytes` returns how many came (short only at the end) */

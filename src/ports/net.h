@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * net.h: stream connections, completion-shaped (style §8): accept, receive, send, close, wait.
- * Adapters: epoll
- * (emulates completions), sim, later uring. Bytes received lie in a buffer of the adapter until
- * net_consume; not consuming is back-pressure: no more is read. One send in flight per connection:
+ * Adapters: epoll (emulates completions), sim, later uring. Bytes received lie in a buffer of the
+ * adapter until net_consume; not consuming is back-pressure: no more is read. One send in flight
+ * per connection:
  * the caller keeps its output and submits it once per turn.
  * Owner: one thread (a shard). Bounds: CONNECTIONS_MAX per shard, 16 KiB receive buffer each while
  * data waits. */
@@ -53,8 +53,8 @@ struct net_vtable {
     void (*send)(struct net *, net_conn, struct slice bytes);
     /* Close; no event follows, the handle is stale at once. `reset`: drop unsent bytes. */
     void (*close)(struct net *, net_conn, bool reset);
-    /* Start an outgoing connection; NET_CONNECTED or NET_CLOSED follows. BUSY at CONNECTIONS_MAX.
-     * */
+    /* Start an outgoing connection; NET_CONNECTED or NET_CLOSED follows. BUSY at
+     * CONNECTIONS_MAX. */
     enum status (*connect)(struct net *, const uint8_t peer[16], uint16_t port,
                            net_conn *out) MUST_USE;
     /* Stop or resume accepting (caps, drain). */

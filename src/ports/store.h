@@ -19,8 +19,8 @@
 enum store_op { STORE_GET, STORE_RANGE, STORE_BY_OFFSET, STORE_COMMIT };
 
 /* One request. GET fills rows[i] for keys[i]. RANGE returns the found rows with keys[0] <= key <=
- * keys[1]
- * in row_key_compare order (or descending), at most `rows_max`; both keys agree in (table, a).
+ * keys[1] in row_key_compare order (or descending), at most `rows_max`; both keys agree in (table,
+ * a).
  * BY_OFFSET: the MSG rows of chat keys[0].a that carry `stamp` (in the one-machine deployment one
  * offset may have written several), searched newest first and given up below it.
  * Values are copied into `arena`. */

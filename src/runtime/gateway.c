@@ -510,8 +510,8 @@ void gateway_flush(struct gateway *gateway)
         operation_deliver(gateway, handle);
     while (queue_take(&gateway->dirty, &handle))
         conn_flush(gateway, handle);
-    /* The next chunks, outside any message's turn; without memory now, the next flush asks again.
-     * */
+    /* The next chunks, outside any message's turn; without memory now, the next flush asks
+     * again. */
     if (slab_grow(&gateway->conns) != STATUS_OK || slab_grow(&gateway->operations) != STATUS_OK)
         gateway->counts.busy++;
 }

@@ -2,13 +2,11 @@
  * gateway.h: the role that holds connections: HTTP heads, WebSocket frames, sessions and their
  * effects.
  * A part of one shard, stepped by it: gateway_on_x takes a completion of a port, gateway_flush
- * submits
- * every socket's output once per turn. It decides nothing: session_step does.
+ * submits every socket's output once per turn. It decides nothing: session_step does.
  * Invariants: a connection is in one phase (HTTP → WEBSOCKET → LINGER); every operation of a
- * session
- * (append, read, hash) completes exactly once or dies with its connection; bytes of a connection
- * whose
- * session has too much output are not consumed, so the client is not read (back-pressure).
+ * session (append, read, hash) completes exactly once or dies with its connection; bytes of a
+ * connection whose session has too much output are not consumed, so the client is not read
+ * (back-pressure).
  * Owner: one thread. Bounds: connections and operations by gateway_options; output by
  * OUTPUT_BYTES_MAX;
  * a message by FRAME_BYTES_MAX, before sign-in by FRAME_BYTES_STRANGER.

@@ -49,8 +49,8 @@ void operation_free(struct gateway *gateway, struct slab_handle handle)
     slab_give(&gateway->operations, handle);
 }
 
-/* Complete an operation; its session hears of it before the turn ends, never inside its own step.
- * */
+/* Complete an operation; its session hears of it before the turn ends, never inside its own
+ * step. */
 static void operation_done(struct gateway *gateway, struct slab_handle handle, enum status status)
 {
     struct gateway_operation *operation = slab_find(&gateway->operations, handle);

@@ -7,14 +7,12 @@
  *           their own `sub`; there is no APPEND, and late writes and META_PART end the same commit.
  *
  * The order of the last three is the guarantee: rows, outgoing records, marks; only then is the
- * offset
- * finished. All of it may be repeated after a crash.
+ * offset finished. All of it may be repeated after a crash.
  * Invariants (lane_check): one batch in flight; a head write never shares a batch with an earlier
  * bare emission of its chat (storage §2.2 step 2); after a failed append it and all later ones go
- * out
- * again (R8). A store that is BUSY or late gets the same request again.
- * Owner: the thread of the processor. Bounds: LANE_RECORDS_MAX records and LANE_BYTES_MAX a batch.
- * */
+ * out again (R8). A store that is BUSY or late gets the same request again.
+ * Owner: the thread of the processor. Bounds: LANE_RECORDS_MAX records and LANE_BYTES_MAX a
+ * batch. */
 #pragma once
 
 #include "base/arena.h"
@@ -104,8 +102,7 @@ MUST_USE enum status lane_open(struct lane *lane, struct bus *bus, struct store 
 void lane_close(struct lane *lane);
 
 /* A record of this partition; its bytes are copied. Without room it is turned away and consumed
- * again
- * later; callers pause the partition in time (lane_full). */
+ * again later; callers pause the partition in time (lane_full). */
 void lane_on_record(struct lane *lane, const struct bus_record *record);
 void lane_on_hole(struct lane *lane, uint64_t hole_end);
 bool lane_full(const struct lane *lane);

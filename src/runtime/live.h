@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * live.h: the live side of an inbox's owner: which devices are attached, what they acknowledged.
  * Invariants: one session per device, the one with the highest conn (the older is fenced); conn is
- * stored
- * before the answer; an ACK becomes receipts first and, when they are durable, the cursor: a crash
- * between repeats a receipt, never loses one (storage §2.3 step 5); a lazy ACK implies no receipts;
+ * stored before the answer; an ACK becomes receipts first and, when they are durable, the cursor: a
+ * crash between repeats a receipt, never loses one (storage §2.3 step 5); a lazy ACK implies no
+ * receipts;
  * nothing is answered before the folds have reached the end of the log as it was at start.
  * All of it may be lost: sessions attach again, cursors come with them (levels, not edges).
  * Owner: the thread of the processor. Bounds: the devices given at open, LIVE_JOBS under way,

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * output.h: what waits for one socket. Frames are appended during a turn and leave in one send at
- * its
- * end; memory exists only while bytes wait.
+ * its end; memory exists only while bytes wait.
  * Invariants: `flying` bytes are with the net port and stand until it says NET_SENT; new bytes
- * gather
- * in `waiting`. Bounds: OUTPUT_BYTES_MAX in all, then refused (the connection is closed as too
- * slow).
+ * gather in `waiting`. Bounds: OUTPUT_BYTES_MAX in all, then refused (the connection is closed as
+ * too slow).
  * Owner: the connection's shard. */
 #pragma once
 

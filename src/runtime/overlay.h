@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * overlay.h: the rows that a batch has written and the store has not: later records of the batch
- * read
- * through it. Invariants: one row per key, merged by the rules of base/row.h; reading through it
- * gives
- * what the store would give after the batch. Owner: one lane of a processor.
+ * read through it. Invariants: one row per key, merged by the rules of base/row.h; reading through
+ * it gives what the store would give after the batch. Owner: one lane of a processor.
  * Bounds: OVERLAY_ROWS_MAX rows. Cost: O(1) a get, O(rows) a range. */
 #pragma once
 

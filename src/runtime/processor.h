@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * processor.h: the role that folds the logs: one lane per owned partition (lane.h), and the live
- * side of
- * the inboxes it owns (live.h). On one machine: one lane over the whole log.
+ * side of the inboxes it owns (live.h). On one machine: one lane over the whole log.
  * The shard polls bus and rpc, which it shares with its gateway, and hands over what is the
  * processor's (processor_takes); the store handle is the processor's own.
  * Owner: one thread (a shard). Bounds: PROCESSOR_LANES_MAX partitions, PROCESSOR_LAG_MAX records of

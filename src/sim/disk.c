@@ -327,8 +327,8 @@ static bool planned_fault(struct disk *disk)
     return now;
 }
 
-/* A write that fails may have left anything of itself behind; a sync that fails, calls pages clean.
- * */
+/* A write that fails may have left anything of itself behind; a sync that fails, calls pages
+ * clean. */
 static void fail(struct disk *disk, struct disk_pending *pending)
 {
     if (pending->request->op == FILE_WRITE && pending->write != NULL) {

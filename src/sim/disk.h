@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * disk.h: the simulated disk: a file port in memory that is no kinder than a real one.
  * What was written is read back at once, but is on the platter only once a SYNC of its file that
- * was
- * submitted after the write's completion has come back. disk_crash keeps, drops, tears or garbles
- * each
- * unsynced sector by chance, also of writes still in flight. After a failed SYNC the writes it
- * should have covered are never covered by a later one (the system calls such pages clean).
+ * was submitted after the write's completion has come back. disk_crash keeps, drops, tears or
+ * garbles each unsynced sector by chance, also of writes still in flight. After a failed SYNC the
+ * writes it should have covered are never covered by a later one (the system calls such pages
+ * clean).
  * Completions become visible when disk_advance reaches their time. The same seed and the same calls
  * give the same disk.
  * CREATE, RENAME and DELETE are all or nothing, durable when they come back; in flight at a crash:
@@ -75,8 +74,8 @@ struct disk_options disk_options_cruel(void);
 void disk_init(struct disk *disk, const struct disk_options *options, uint64_t seed);
 void disk_deinit(struct disk *disk);
 
-/* The clock stands at now_us (never falls): what is due is done, in order of time, then submission.
- * */
+/* The clock stands at now_us (never falls): what is due is done, in order of time, then
+ * submission. */
 void disk_advance(struct disk *disk, uint64_t now_us);
 
 /* When the next completion is due; UINT64_MAX: none. */

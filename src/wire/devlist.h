@@ -2,15 +2,13 @@
  * devlist.h: the device list of an account: its bytes, and the rule by which one list follows
  * another.
  * "PDL1" ‖ user_id ‖ n u32 ‖ H(previous) ‖ flags u8 ‖ AIK 32 ‖ dsk_ver u32 ‖ DSK 32 ‖ sig_AIK 64 ‖
- * ts u64 ‖
- * username u8-len ‖ ndev u8 ‖ ndev × (device_id ‖ sigpub 32 ‖ added_n u32 ‖ kind u8 ‖ name u8-len)
+ * ts u64 ‖ username u8-len ‖ ndev u8 ‖ ndev × (device_id ‖ sigpub 32 ‖ added_n u32 ‖ kind u8 ‖ name
+ * u8-len)
  * ‖
  * nrem u8 ‖ nrem × device_id ‖ sig_DSK 64.
  * Invariants: reading what was written gives the same list; one list has one writing. The server's
- * fold
- * and the client use the same devlist_check_next; both check signatures and hashes by
- * ports/crypto.h and
- * hand in the results. Owner: no state; any thread. Source: e2ee §4. */
+ * fold and the client use the same devlist_check_next; both check signatures and hashes by
+ * ports/crypto.h and hand in the results. Owner: no state; any thread. Source: e2ee §4. */
 #pragma once
 
 #include <stdbool.h>
@@ -67,8 +65,8 @@ void devlist_write_unsigned(const struct devlist *list, struct buf *out);
 /* What sig_AIK signs: "parley/dsk/v1" ‖ user_id ‖ dsk_ver ‖ DSK. */
 void devlist_aik_message(const struct devlist *list, uint8_t out[DEVLIST_AIK_MESSAGE_BYTES]);
 
-/* What sig_DSK signs: "parley/devlist/v1" ‖ the unsigned bytes; at most 18 B + DEVLIST_BYTES_MAX.
- * */
+/* What sig_DSK signs: "parley/devlist/v1" ‖ the unsigned bytes; at most 18 B +
+ * DEVLIST_BYTES_MAX. */
 void devlist_dsk_message(struct slice unsigned_bytes, struct buf *out);
 
 /* What a device signs at HELLO (protocol §3.4): "parley/session/v1" ‖ server_name ‖ nonce ‖

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * envelope.h: the clear header of a sealed message, its padding, and the id of a direct chat.
  * An envelope is header 76 ‖ ct ‖ tag 16 ‖ sig 64, where ct is padded content; sender and mid are
- * not
- * sent in it but bound to it (ENVELOPE_CONTEXT_BYTES). Nothing here opens anything: bytes only.
+ * not sent in it but bound to it (ENVELOPE_CONTEXT_BYTES). Nothing here opens anything: bytes only.
  * Invariants: reading what was written gives the same header; a header that reads is of version 1.
  * Owner: no state; any thread. Source: e2ee §7; padding: Padmé (PURBs, PETS 2019). */
 #pragma once
@@ -63,7 +62,6 @@ void envelope_pad(struct slice content, struct buf *out);
 enum status envelope_unpad(struct slice padded, struct slice *out) MUST_USE;
 
 /* The bytes whose SHA-256, cut to 16 B, is the id of the direct chat of two users (of the self
- * chat,
- * if both are one): "parley/direct/v1" with its zero ‖ lower user_id ‖ higher user_id. */
+ * chat, if both are one): "parley/direct/v1" with its zero ‖ lower user_id ‖ higher user_id. */
 void direct_chat_input(const uint8_t a[ID_BYTES], const uint8_t b[ID_BYTES],
                        uint8_t out[DIRECT_CHAT_INPUT_BYTES]);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What recovery finds, and what it says: the table of verdicts of storage §3, a cut at every byte
- * of
- * the last 4 KiB, and bits flipped at random. The oracle is the list of acknowledged records: each
- * case ends with all of them readable, or with a log that says aloud that it is damaged. */
+ * of the last 4 KiB, and bits flipped at random. The oracle is the list of acknowledged records:
+ * each case ends with all of them readable, or with a log that says aloud that it is damaged. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

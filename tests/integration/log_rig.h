@@ -43,8 +43,8 @@ void rig_deinit(struct rig *rig);
 
 /* A new life: open the log, consume from 0. */
 void rig_start(struct rig *rig);
-/* This life ends: the log is gone, the disk crashes (or, without `power`, only the process dies).
- * */
+/* This life ends: the log is gone, the disk crashes (or, without `power`, only the process
+ * dies). */
 void rig_crash(struct rig *rig, bool power);
 /* In order. */
 void rig_stop(struct rig *rig);
@@ -53,8 +53,8 @@ void rig_stop(struct rig *rig);
 bool rig_append(struct rig *rig);
 /* Let the next thing happen; false: nothing is due any more. Stops at `until_us` at the latest. */
 bool rig_step(struct rig *rig, uint64_t until_us);
-/* Until recovered; until all is answered and read, or the log cannot go on. Asserts that it ends.
- * */
+/* Until recovered; until all is answered and read, or the log cannot go on. Asserts that it
+ * ends. */
 void rig_recover(struct rig *rig);
 void rig_settle(struct rig *rig);
 /* Settle, and let the idle seal be written. */

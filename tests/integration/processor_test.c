@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The processor on one machine, from the log to attached sessions: accounts, attach, fence,
- * delivery,
- * receipts before cursors, revocation, rollback. Real folds and memory store; bus and rpc: arrays.
+ * delivery, receipts before cursors, revocation, rollback. Real folds and memory store; bus and
+ * rpc: arrays.
  * EXCEPTION: above 600 lines; one rig serves every scene. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The folds over a random log, with a crash at any write of the store and any append, on one
- * machine and
- * as a fleet of two logs: the chats' rows end as without a crash and as a naive model says, and
- * every
- * (user, chat) chain is dense, each number once. */
+ * machine and as a fleet of two logs: the chats' rows end as without a crash and as a naive model
+ * says, and every (user, chat) chain is dense, each number once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The `clear` adapter of ports/e2ee.h: real Ed25519 keys and lists (libsodium), an unsealed vault,
- * and
- * content that is NOT encrypted: tag and signature of a message are hashes that bind but prove
+ * and content that is NOT encrypted: tag and signature of a message are hashes that bind but prove
  * nothing. */
 #include "ports/e2ee.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * epoll.h: the `net` port on Linux epoll: completions emulated by readiness (style §8).
  * A send is tried at once; only what the kernel does not take waits for EPOLLOUT. A connection
- * holds a
- * receive buffer only while bytes lie in it unconsumed; a full one is not read (back-pressure).
+ * holds a receive buffer only while bytes lie in it unconsumed; a full one is not read
+ * (back-pressure).
  * Owner: one thread, but its waker may be called from any. Bounds: connections_max, fixed at open.
  * One epoll_wait per turn; TCP_NODELAY always. */
 #pragma once
@@ -31,8 +31,8 @@ struct epoll_options {
     uint32_t connections_max;
 };
 
-/* Listen and make the loop. A taken port, a missing right or an unknown address is told in words.
- * */
+/* Listen and make the loop. A taken port, a missing right or an unknown address is told in
+ * words. */
 MUST_USE enum status epoll_open(struct epoll *epoll, const struct epoll_options *options,
                                 struct failure *failure);
 void epoll_close(struct epoll *epoll); /* closes every connection; tolerates a zeroed object */

@@ -208,8 +208,8 @@ MUST_USE enum status log_open(struct log *log, struct file_port *file, struct cl
 /* Take completions, go on. Called by the bus's poll too. Never blocks. */
 void log_turn(struct log *log);
 
-/* Monotonic time at which log_turn has something to do of itself (seal, spare); UINT64_MAX: never.
- * */
+/* Monotonic time at which log_turn has something to do of itself (seal, spare); UINT64_MAX:
+ * never. */
 uint64_t log_deadline_us(const struct log *log);
 
 /* Refuse appends, write what is queued, seal, note a clean stop; then the state is STOPPED. */

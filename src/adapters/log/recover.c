@@ -10,11 +10,10 @@
  *                └──damage, rollback──▶ READ_ONLY
  *
  * The judgement (storage §3). At most the last group is unsynced, so whatever is followed by a
- * valid
- * group, or lies in a segment that has a successor, was synced, and bad bytes there are damage. So
- * are bad bytes below what the store has applied, below the end noted by a clean stop, below a
- * noted hole, and segments that are missing, short or of another log. Anything else behind the last
- * valid group was never acknowledged: a torn tail. */
+ * valid group, or lies in a segment that has a successor, was synced, and bad bytes there are
+ * damage. So are bad bytes below what the store has applied, below the end noted by a clean stop,
+ * below a noted hole, and segments that are missing, short or of another log. Anything else behind
+ * the last valid group was never acknowledged: a torn tail. */
 #include "adapters/log/log.h"
 
 #include <stdio.h>

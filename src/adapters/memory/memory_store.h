@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * memory_store.h: the store port over ordered rows in memory. With the durable log behind it this
- * is a
- * whole index: it is rebuilt by replay at start. Also the simulator's store.
+ * is a whole index: it is rebuilt by replay at start. Also the simulator's store.
  * Invariants: rows stand in row_key_compare order; what a commit wrote is read back by every
  * handle.
  * Owner: a database may be shared by handles of several threads (one lock, held for one request);

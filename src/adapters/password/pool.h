@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * pool.h: the password port: Argon2id (libsodium) in a bounded pool of threads.
  * Each thread has a ring of jobs in and a ring of answers out, and sleeps on a semaphore; jobs go
- * round
- * robin to the thread with the fewest. A job's password is wiped as soon as it is hashed.
+ * round robin to the thread with the fewest. A job's password is wiped as soon as it is hashed.
  * Owner: one thread. Bounds: PASSWORD_QUEUE jobs in all, then BUSY; 19 MiB for each thread at work.
  * Source: proof §12, RFC 9106. */
 #pragma once

@@ -42,8 +42,8 @@ struct posix_file {
     struct posix_create create;
 };
 
-/* Serve the folder at `path` (made if it is not there). `waker` may be NULL. IO and a text, or OK.
- * */
+/* Serve the folder at `path` (made if it is not there). `waker` may be NULL. IO and a text, or
+ * OK. */
 MUST_USE enum status posix_file_open(struct posix_file *file, const char *path, struct waker *waker,
                                      struct failure *failure);
 

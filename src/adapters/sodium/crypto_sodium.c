@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ports/crypto.h by libsodium (without crypto_sha1: it has none; link adapter_sha1_dep beside it).
- * */
+ * ports/crypto.h by libsodium (without crypto_sha1: it has none; link adapter_sha1_dep beside
+ * it). */
 #include "ports/crypto.h"
 
 #include <sodium.h>
