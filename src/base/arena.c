@@ -13,7 +13,7 @@ struct arena_chunk {
     size_t used;  /* meaningful up to `now`; a chunk behind it counts as empty */
 };
 
-#define ALIGN ((size_t)16)
+#define ALIGN       ((size_t)16)
 #define CHUNK_BYTES ((size_t)64 * 1024 - MEMORY_ALIGN - sizeof(struct arena_chunk))
 
 void arena_init(struct arena *arena, size_t bytes_max)
@@ -119,8 +119,7 @@ struct slice arena_copy(struct arena *arena, struct slice bytes)
 
 struct arena_mark arena_mark(const struct arena *arena)
 {
-    return (struct arena_mark){arena->now, arena->used,
-                               arena->now != NULL ? arena->now->used : 0};
+    return (struct arena_mark){arena->now, arena->used, arena->now != NULL ? arena->now->used : 0};
 }
 
 void arena_rewind(struct arena *arena, struct arena_mark mark)

@@ -41,8 +41,8 @@ static uint8_t *write_group(uint8_t *at, struct slice group, bool url)
 
 static void write_text(struct buf *out, struct slice bytes, bool url)
 {
-    uint8_t *at = buf_reserve(out, url ? base64url_text_bytes(bytes.bytes)
-                                       : base64_text_bytes(bytes.bytes));
+    uint8_t *at =
+        buf_reserve(out, url ? base64url_text_bytes(bytes.bytes) : base64_text_bytes(bytes.bytes));
     if (at == NULL)
         return;
     for (size_t i = 0; i < bytes.bytes; i += 3)

@@ -9,7 +9,10 @@
 #include <cmocka.h>
 
 /* A slice inside the initializer of a table. */
-#define T(text) {(const uint8_t *)(text), sizeof(text) - 1}
+#define T(text)                                   \
+    {                                             \
+        (const uint8_t *)(text), sizeof(text) - 1 \
+    }
 
 typedef void write_fn(struct buf *, struct slice);
 typedef enum status read_fn(struct slice, struct buf *);
@@ -70,18 +73,23 @@ static void test_strict(void **state)
         struct slice text;
         read_fn *read;
     } wrong[] = {
-        {T("Z"), base64_read},      {T("Zg"), base64_read},       {T("Zg="), base64_read},
-        {T("Zh=="), base64_read},   {T("Zm9="), base64_read},     {T("===="), base64_read},
-        {T("Z==="), base64_read},   {T("Zg==Zg=="), base64_read}, {T("Zm9v\n"), base64_read},
-        {T("Zm 9"), base64_read},   {T("--__"), base64_read},     {T("Zm9vZm9=AAAA"), base64_read},
-        {T("=="), base64_read},     {T("Z=g="), base64_read},     {T("Zm9\xff"), base64_read},
-        {T("Z"), base64url_read},   {T("Zg=="), base64url_read},  {T("Zh"), base64url_read},
-        {T("Zm9"), base64url_read}, {T("++//"), base64url_read},  {T("Zm9vA"), base64url_read},
-        {T("Zm9v!"), base64url_read},                             {T("Zm9v@A"), base64url_read},
-        {T("Zm[{"), base64url_read},                              {T("Zm`~"), base64url_read},
-        {T("0"), hex_read},         {T("0g"), hex_read},          {T("G0"), hex_read},
-        {T("0 "), hex_read},        {T("00/0"), hex_read},        {T("000:"), hex_read},
-        {T("@0"), hex_read},        {T("`0"), hex_read},
+        {T("Z"), base64_read},         {T("Zg"), base64_read},
+        {T("Zg="), base64_read},       {T("Zh=="), base64_read},
+        {T("Zm9="), base64_read},      {T("===="), base64_read},
+        {T("Z==="), base64_read},      {T("Zg==Zg=="), base64_read},
+        {T("Zm9v\n"), base64_read},    {T("Zm 9"), base64_read},
+        {T("--__"), base64_read},      {T("Zm9vZm9=AAAA"), base64_read},
+        {T("=="), base64_read},        {T("Z=g="), base64_read},
+        {T("Zm9\xff"), base64_read},   {T("Z"), base64url_read},
+        {T("Zg=="), base64url_read},   {T("Zh"), base64url_read},
+        {T("Zm9"), base64url_read},    {T("++//"), base64url_read},
+        {T("Zm9vA"), base64url_read},  {T("Zm9v!"), base64url_read},
+        {T("Zm9v@A"), base64url_read}, {T("Zm[{"), base64url_read},
+        {T("Zm`~"), base64url_read},   {T("0"), hex_read},
+        {T("0g"), hex_read},           {T("G0"), hex_read},
+        {T("0 "), hex_read},           {T("00/0"), hex_read},
+        {T("000:"), hex_read},         {T("@0"), hex_read},
+        {T("`0"), hex_read},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         uint8_t memory[16];

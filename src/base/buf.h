@@ -32,7 +32,7 @@ static inline struct slice buf_slice(const struct buf *buf)
 }
 
 void buf_put(struct buf *buf, struct slice bytes);
-void buf_text(struct buf *buf, const char *text); /* without its zero */
+void buf_text(struct buf *buf, const char *text);  /* without its zero */
 void buf_decimal(struct buf *buf, uint64_t value); /* as text, all of it or nothing */
 void buf_u8(struct buf *buf, uint8_t value);
 void buf_u16be(struct buf *buf, uint16_t value);

@@ -77,9 +77,9 @@ static void test_short_input(void **state)
         uint64_t u64 = 0;
         struct slice part, in;
         const struct slice start = {bytes, have};
-#define TRY(width, call)                                                                           \
-    in = start;                                                                                    \
-    assert_int_equal(call, have >= (width));                                                       \
+#define TRY(width, call)                     \
+    in = start;                              \
+    assert_int_equal(call, have >= (width)); \
     assert_int_equal(in.bytes, have >= (width) ? have - (width) : have)
         TRY(1, take_u8(&in, &u8));
         TRY(2, take_u16be(&in, &u16));
@@ -141,9 +141,8 @@ static void test_in_arena(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_text), cmocka_unit_test(test_short_input),
-        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_text),
+        cmocka_unit_test(test_short_input), cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_in_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,10 +14,10 @@
 #include "base/memory.h"
 
 struct faults {
-    uint64_t runs;   /* begun so far */
-    uint64_t nth;    /* the allocation that fails in this run */
-    int64_t live;    /* blocks in use before the first run */
-    bool for_ever;   /* whether every later one fails too */
+    uint64_t runs; /* begun so far */
+    uint64_t nth;  /* the allocation that fails in this run */
+    int64_t live;  /* blocks in use before the first run */
+    bool for_ever; /* whether every later one fails too */
 };
 
 /* Whether one more run is due; plans its fault. */

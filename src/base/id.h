@@ -11,14 +11,22 @@
 
 #define ID_BYTES 16
 
-typedef struct { uint8_t at[ID_BYTES]; } user_id;
-typedef struct { uint8_t at[ID_BYTES]; } device_id;
-typedef struct { uint8_t at[ID_BYTES]; } chat_id;
-typedef struct { uint8_t at[ID_BYTES]; } msg_id; /* `mid`: a UUIDv7 made by the sending device */
+typedef struct {
+    uint8_t at[ID_BYTES];
+} user_id;
+typedef struct {
+    uint8_t at[ID_BYTES];
+} device_id;
+typedef struct {
+    uint8_t at[ID_BYTES];
+} chat_id;
+typedef struct {
+    uint8_t at[ID_BYTES];
+} msg_id; /* `mid`: a UUIDv7 made by the sending device */
 
 #define ID_EQUAL(a, b) (memcmp((a).at, (b).at, ID_BYTES) == 0)
 #define ID_IS_ZERO(id) id_is_zero((id).at)
-#define ID_SLICE(id) ((struct slice){(id).at, ID_BYTES})
+#define ID_SLICE(id)   ((struct slice){(id).at, ID_BYTES})
 
 static inline bool id_is_zero(const uint8_t at[ID_BYTES])
 {

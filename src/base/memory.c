@@ -10,7 +10,7 @@ struct header {
     uint64_t mark;
 };
 
-#define MARK_LIVE 0x7061726c65790001u
+#define MARK_LIVE  0x7061726c65790001u
 #define MARK_FREED 0x7061726c6579deadu
 
 static_assert(sizeof(struct header) == MEMORY_ALIGN, "what follows the header stays aligned");

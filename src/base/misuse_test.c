@@ -30,14 +30,14 @@ static void leap(const struct assert_report *report)
 }
 
 /* The statement must fail an assertion. */
-#define MUST_ASSERT(statement)                                                                     \
-    do {                                                                                           \
-        assert_handler_set(leap);                                                                  \
-        if (setjmp(back) == 0) {                                                                   \
-            statement;                                                                             \
-            assert_handler_set(NULL);                                                              \
-            fail_msg("no assertion: %s", #statement);                                              \
-        }                                                                                          \
+#define MUST_ASSERT(statement)                        \
+    do {                                              \
+        assert_handler_set(leap);                     \
+        if (setjmp(back) == 0) {                      \
+            statement;                                \
+            assert_handler_set(NULL);                 \
+            fail_msg("no assertion: %s", #statement); \
+        }                                             \
     } while (0)
 
 static const uint8_t seed[SIPHASH_SEED_BYTES];

@@ -16,7 +16,7 @@ struct prng {
 void prng_init(struct prng *prng, uint64_t seed);
 uint64_t prng_next(struct prng *prng);
 
-uint64_t prng_below(struct prng *prng, uint64_t bound);              /* 0 … bound-1; bound ≥ 1 */
+uint64_t prng_below(struct prng *prng, uint64_t bound); /* 0 … bound-1; bound ≥ 1 */
 uint64_t prng_range(struct prng *prng, uint64_t low, uint64_t high); /* both included */
 bool prng_chance(struct prng *prng, uint32_t per_1000);              /* ≥ 1000: always */
 void prng_bytes(struct prng *prng, void *at, size_t bytes);

@@ -22,8 +22,8 @@ struct ring {
     uint64_t mask; /* capacity - 1 */
     uint8_t pad_shared[RING_LINE];
 
-    _Atomic uint64_t put;    /* items ever put; written by the producer */
-    uint64_t taken_seen;     /* the producer's last look at `taken` */
+    _Atomic uint64_t put;     /* items ever put; written by the producer */
+    uint64_t taken_seen;      /* the producer's last look at `taken` */
     _Atomic uint64_t refused; /* puts that found it full: the counter; written by the producer */
     uint8_t pad_producer[RING_LINE];
 

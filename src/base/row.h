@@ -49,8 +49,8 @@ struct row_key {
 struct row {
     struct row_key key;
     bool found;
-    struct slice value;                /* PUT tables */
-    uint64_t columns[STORE_COLUMNS];   /* MAX tables; zeros when not found */
+    struct slice value;              /* PUT tables */
+    uint64_t columns[STORE_COLUMNS]; /* MAX tables; zeros when not found */
     uint64_t stamp;
 };
 

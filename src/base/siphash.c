@@ -44,8 +44,8 @@ static void absorb(struct state *s, uint64_t word)
 uint64_t siphash(const uint8_t seed[SIPHASH_SEED_BYTES], struct slice bytes)
 {
     uint64_t k0 = load_le(seed, 8), k1 = load_le(seed + 8, 8);
-    struct state s = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du,
-                      k0 ^ 0x6c7967656e657261u, k1 ^ 0x7465646279746573u};
+    struct state s = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u,
+                      k1 ^ 0x7465646279746573u};
     size_t done = 0;
     for (; bytes.bytes - done >= 8; done += 8)
         absorb(&s, load_le(bytes.at + done, 8));

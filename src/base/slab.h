@@ -24,12 +24,12 @@ struct slab_handle {
 struct slab {
     uint8_t **chunks;
     size_t object_bytes, slot_bytes;
-    uint32_t capacity;        /* objects at most */
-    uint32_t chunk_objects;   /* objects of one chunk */
-    uint32_t populated;       /* objects that have memory */
-    uint32_t used;            /* objects taken: the gauge */
-    uint32_t vacant;          /* a slot to take next, as index + 1; 0: none */
-    uint64_t refused;         /* takes that found nothing: the counter */
+    uint32_t capacity;      /* objects at most */
+    uint32_t chunk_objects; /* objects of one chunk */
+    uint32_t populated;     /* objects that have memory */
+    uint32_t used;          /* objects taken: the gauge */
+    uint32_t vacant;        /* a slot to take next, as index + 1; 0: none */
+    uint64_t refused;       /* takes that found nothing: the counter */
 };
 
 /* capacity ≥ 1 objects of object_bytes ≥ 1, the first chunk populated. BUSY: no memory. */

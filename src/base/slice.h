@@ -15,7 +15,7 @@ struct slice {
 #define SLICE_EMPTY ((struct slice){NULL, 0})
 /* The bytes of a string literal without its zero; of an array or object in place. */
 #define SLICE_LITERAL(text) ((struct slice){(const uint8_t *)(text), sizeof(text) - 1})
-#define SLICE_OF(object) ((struct slice){(const uint8_t *)&(object), sizeof(object)})
+#define SLICE_OF(object)    ((struct slice){(const uint8_t *)&(object), sizeof(object)})
 
 static inline struct slice slice_make(const void *at, size_t bytes)
 {

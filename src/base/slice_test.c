@@ -17,9 +17,9 @@ static void test_compare(void **state)
         struct slice a, b;
         int sign;
     } rows[] = {
-        {SLICE_EMPTY, SLICE_EMPTY, 0}, {SLICE_EMPTY, T(""), 0},     {SLICE_EMPTY, T("a"), -1},
-        {T("a"), SLICE_EMPTY, 1},      {T("abc"), T("abc"), 0},     {T("abc"), T("abd"), -1},
-        {T("b"), T("abc"), 1},         {T("ab"), T("abc"), -1},     {T("abc"), T("ab"), 1},
+        {SLICE_EMPTY, SLICE_EMPTY, 0}, {SLICE_EMPTY, T(""), 0},    {SLICE_EMPTY, T("a"), -1},
+        {T("a"), SLICE_EMPTY, 1},      {T("abc"), T("abc"), 0},    {T("abc"), T("abd"), -1},
+        {T("b"), T("abc"), 1},         {T("ab"), T("abc"), -1},    {T("abc"), T("ab"), 1},
         {T("\xff"), T("\x01"), 1},     {T("a\0b"), T("a\0c"), -1},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -37,8 +37,14 @@ static void test_sub(void **state)
         size_t from, bytes;
         struct slice want;
     } rows[] = {
-        {0, 3, T("abc")}, {1, 1, T("b")}, {1, 99, T("bc")}, {1, SIZE_MAX, T("bc")},
-        {3, 1, T("")},    {4, 1, T("")},  {SIZE_MAX, SIZE_MAX, T("")}, {0, 0, T("")},
+        {0, 3, T("abc")},
+        {1, 1, T("b")},
+        {1, 99, T("bc")},
+        {1, SIZE_MAX, T("bc")},
+        {3, 1, T("")},
+        {4, 1, T("")},
+        {SIZE_MAX, SIZE_MAX, T("")},
+        {0, 0, T("")},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_true(slice_equal(slice_sub(T("abc"), rows[i].from, rows[i].bytes), rows[i].want));

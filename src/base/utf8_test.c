@@ -57,7 +57,10 @@ static void test_every_code_point(void **state)
 static void test_texts(void **state)
 {
     (void)state;
-#define ROW(text, valid) {{(const uint8_t *)(text), sizeof(text) - 1}, valid}
+#define ROW(text, valid)                                   \
+    {                                                      \
+        {(const uint8_t *)(text), sizeof(text) - 1}, valid \
+    }
     static const struct row {
         struct slice text;
         bool valid;
@@ -65,13 +68,19 @@ static void test_texts(void **state)
         ROW("", true),
         ROW("plain ASCII of more than eight bytes", true),
         ROW("12345678\xc3\xa9", true),
-        ROW("\xc3\xa9" "12345678", true),
-        ROW("1234567\xc3\xa9" "12345678", true),
+        ROW("\xc3\xa9"
+            "12345678",
+            true),
+        ROW("1234567\xc3\xa9"
+            "12345678",
+            true),
         ROW("with a \0 zero", true),
         ROW("\xe2\x82\xac\xf0\x9f\x98\x80", true),
         ROW("\x80", false),
         ROW("\xbf", false),
-        ROW("12345678\xff" "12345678", false),
+        ROW("12345678\xff"
+            "12345678",
+            false),
         ROW("\xc0\x80", false),
         ROW("\xc3(", false),
         ROW("\xe2\x82(", false),

@@ -68,12 +68,13 @@ void account_enrol(struct client *client)
     if (client->enrol_registers && !client->enrol_sent) {
         frame.body_case = PB_FRAME_BODY_REGISTER;
         frame.body.register_ = (struct pb_register){.username = client->username,
-            .password = client->enrol_password, .invite = client->enrol_invite};
+                                                    .password = client->enrol_password,
+                                                    .invite = client->enrol_invite};
         client->enrol_sent = true;
     } else {
         frame.body_case = PB_FRAME_BODY_LOGIN;
-        frame.body.login = (struct pb_login){.username = client->username,
-                                             .password = client->enrol_password};
+        frame.body.login =
+            (struct pb_login){.username = client->username, .password = client->enrol_password};
     }
     client->enrol = CLIENT_ENROL_ASKED;
     (void)mind_request(client, &frame, NULL, 0, 0);
@@ -406,9 +407,9 @@ static void session_command(struct client *client, const struct pb_event_command
         break;
     case PB_EVENT_COMMAND_BODY_PASSWORD:
         frame.body_case = PB_FRAME_BODY_PASSWORD_SET;
-        frame.body.password_set = (struct pb_password_set){
-            .old_password = command->body.password.old_password,
-            .new_password = command->body.password.new_password};
+        frame.body.password_set =
+            (struct pb_password_set){.old_password = command->body.password.old_password,
+                                     .new_password = command->body.password.new_password};
         ask(client, &frame, NULL, command->request);
         break;
     case PB_EVENT_COMMAND_BODY_MARKS:

@@ -91,22 +91,22 @@ void mind_store(struct client *client, enum pb_store_op_kind kind, enum pb_table
                 struct slice key, struct slice value)
 {
     struct pb_host_effects *out = client->out;
-    struct pb_store_op *ops = grown(client, out->store, out->store_count, &client->store_capacity,
-                                    sizeof *ops);
+    struct pb_store_op *ops =
+        grown(client, out->store, out->store_count, &client->store_capacity, sizeof *ops);
     struct slice own_key = arena_copy(&client->step, key);
     if (!ops || client->step.exhausted)
         return;
     out->store = ops;
-    ops[out->store_count++] = (struct pb_store_op){.kind = kind, .table = table, .key = own_key,
-                                                   .value = value};
+    ops[out->store_count++] =
+        (struct pb_store_op){.kind = kind, .table = table, .key = own_key, .value = value};
 }
 
 struct pb_notice *mind_notice(struct client *client, enum pb_notice_body body)
 {
     static struct pb_notice *const none = NULL;
     struct pb_host_effects *out = client->out;
-    struct pb_notice *notices = grown(client, out->notices, out->notices_count,
-                                      &client->notice_capacity, sizeof *notices);
+    struct pb_notice *notices =
+        grown(client, out->notices, out->notices_count, &client->notice_capacity, sizeof *notices);
     if (!notices) { /* the step fails as a whole; the caller still needs somewhere to write */
         client->exhausted = true;
         return none;
@@ -121,8 +121,8 @@ struct pb_notice *mind_notice(struct client *client, enum pb_notice_body body)
 void mind_send(struct client *client, struct pb_frame *frame)
 {
     struct pb_host_effects *out = client->out;
-    struct slice *frames = grown(client, out->frames, out->frames_count, &client->frame_capacity,
-                                 sizeof *frames);
+    struct slice *frames =
+        grown(client, out->frames, out->frames_count, &client->frame_capacity, sizeof *frames);
     struct slice bytes = pb_frame_pack(frame, &client->step);
     if (!frames || client->step.exhausted)
         return;
@@ -205,9 +205,7 @@ static void on_error(struct client *client, const struct client_request *request
     client->read_only = error->code == PB_ERROR_CODE_READ_ONLY;
     switch (request->kind) {
     case PB_FRAME_BODY_SEND:
-    case PB_FRAME_BODY_CHAT_CREATE:
-        outbox_error(client, request, error);
-        break;
+    case PB_FRAME_BODY_CHAT_CREATE: outbox_error(client, request, error); break;
     case PB_FRAME_BODY_LOOKUP:
     case PB_FRAME_BODY_DEVLIST_GET:
         if (client->phase == CLIENT_PHASE_ENROLLING)
@@ -227,11 +225,8 @@ static void on_error(struct client *client, const struct client_request *request
         client->loading = false;
         client->load_at = client->mono_ms + error->retry_ms + 500 + mind_jitter(client, 1000);
         break;
-    case PB_FRAME_BODY_DELIVERED: /* the wish stays; sent again at the next sync */
-        break;
-    default:
-        account_error(client, request, error);
-        break;
+    case PB_FRAME_BODY_DELIVERED: /* the wish stays; sent again at the next sync */ break;
+    default: account_error(client, request, error); break;
     }
 }
 
@@ -251,12 +246,8 @@ static void on_answer(struct client *client, const struct pb_frame *frame,
             account_ok(client, request, &frame->body.ok);
         }
         break;
-    case PB_FRAME_BODY_GRANTED:
-        account_granted(client, &frame->body.granted);
-        break;
-    case PB_FRAME_BODY_VAULT_ANSWER:
-        account_vault(client, &frame->body.vault_answer);
-        break;
+    case PB_FRAME_BODY_GRANTED: account_granted(client, &frame->body.granted); break;
+    case PB_FRAME_BODY_VAULT_ANSWER: account_vault(client, &frame->body.vault_answer); break;
     case PB_FRAME_BODY_DEVLIST_ANSWER:
         if (client->phase == CLIENT_PHASE_ENROLLING)
             account_lists(client, &frame->body.devlist_answer);
@@ -279,8 +270,7 @@ static void on_answer(struct client *client, const struct pb_frame *frame,
             result->chat_id = arena_copy(&client->step, ID_SLICE(*(const chat_id *)request->id));
         break;
     }
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -290,7 +280,7 @@ static void on_frame(struct client *client, struct slice bytes)
     struct pb_frame frame;
     struct client_request request;
     if (client->phase < CLIENT_PHASE_GREETING)
-        return; /* of a connection that is given up */
+        return;                               /* of a connection that is given up */
     bytes = arena_copy(&client->step, bytes); /* notices may name parts of it after the step */
     if (pb_frame_decode(bytes, &client->step, &frame) != STATUS_OK) {
         mind_close(client);

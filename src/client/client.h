@@ -20,15 +20,15 @@
 #include "wire/gen/frame.pb.h"
 #include "wire/gen/host.pb.h"
 
-#define CLIENT_CHATS_MAX 1024
-#define CLIENT_USERS_MAX 1024
-#define CLIENT_OUTBOX_MAX 1024   /* unsettled messages, all chats */
-#define CLIENT_REQUESTS_MAX 512  /* answers awaited on one connection */
-#define CLIENT_WAITING_MAX 16    /* commands that wait for a name to be looked up */
-#define CLIENT_SPANS_MAX 64
-#define CLIENT_HIDDEN_MAX 128
-#define CLIENT_REMOVED_MAX 32
-#define CLIENT_DEVICES_MAX 64    /* of one user, over all its lists */
+#define CLIENT_CHATS_MAX     1024
+#define CLIENT_USERS_MAX     1024
+#define CLIENT_OUTBOX_MAX    1024 /* unsettled messages, all chats */
+#define CLIENT_REQUESTS_MAX  512  /* answers awaited on one connection */
+#define CLIENT_WAITING_MAX   16   /* commands that wait for a name to be looked up */
+#define CLIENT_SPANS_MAX     64
+#define CLIENT_HIDDEN_MAX    128
+#define CLIENT_REMOVED_MAX   32
+#define CLIENT_DEVICES_MAX   64 /* of one user, over all its lists */
 #define CLIENT_BYTES_DEFAULT ((size_t)64 << 20)
 
 struct client_span {
@@ -45,7 +45,10 @@ struct client_chat {
     uint32_t span_count;
     uint64_t hidden[CLIENT_HIDDEN_MAX];
     uint32_t hidden_count;
-    struct { uint8_t device[ID_BYTES]; uint64_t cseq; } removed[CLIENT_REMOVED_MAX];
+    struct {
+        uint8_t device[ID_BYTES];
+        uint64_t cseq;
+    } removed[CLIENT_REMOVED_MAX];
     uint32_t removed_count;
     uint64_t load_upto, next_sctr, snapshot_sctr, joined;
     uint8_t create_mid[ID_BYTES];
@@ -55,7 +58,8 @@ struct client_chat {
     uint64_t resend_at;
 };
 
-struct client_entry { /* of the outbox */
+/* of the outbox */
+struct client_entry {
     struct client_chat *chat;
     uint8_t mid[ID_BYTES];
     uint64_t sctr, made_ms, sent_ms;
@@ -69,10 +73,13 @@ struct client_user {
     uint8_t aik[32], dl_hash[32];
     uint32_t dl_n;
     struct slice username, dl;
-    struct { uint8_t id[ID_BYTES], sigpub[32]; bool removed; } devices[CLIENT_DEVICES_MAX];
+    struct {
+        uint8_t id[ID_BYTES], sigpub[32];
+        bool removed;
+    } devices[CLIENT_DEVICES_MAX];
     uint32_t device_count;
     bool broken, dirty, fetching, fetched; /* the last two: on this connection */
-    uint64_t wanted_n; /* a list of this number is said to exist */
+    uint64_t wanted_n;                     /* a list of this number is said to exist */
 };
 
 struct client_request {
@@ -82,7 +89,8 @@ struct client_request {
     uint64_t n;
 };
 
-struct client_waiting { /* a SEND or OPEN whose chat is not known yet */
+/* a SEND or OPEN whose chat is not known yet */
+struct client_waiting {
     bool used, is_send, asked;
     uint32_t command;
     struct slice username, text;
@@ -98,9 +106,14 @@ enum client_phase {
     CLIENT_PHASE_READY,      /* a session */
 };
 
-enum client_enrol { /* what the sign-up or sign-in waits for */
-    CLIENT_ENROL_NONE, CLIENT_ENROL_ASKED, CLIENT_ENROL_VAULT_GET, CLIENT_ENROL_VAULT_PUT,
-    CLIENT_ENROL_LIST_GET, CLIENT_ENROL_LIST_PUT,
+/* what the sign-up or sign-in waits for */
+enum client_enrol {
+    CLIENT_ENROL_NONE,
+    CLIENT_ENROL_ASKED,
+    CLIENT_ENROL_VAULT_GET,
+    CLIENT_ENROL_VAULT_PUT,
+    CLIENT_ENROL_LIST_GET,
+    CLIENT_ENROL_LIST_PUT,
 };
 
 struct client {
@@ -130,8 +143,7 @@ struct client {
     enum client_phase phase;
     bool read_only, stopped, synced, syncing, snapshotting, loading;
     uint32_t attempts, failed_repairs, next_req;
-    uint64_t retry_at, ping_at, dead_at, settle_at, load_at, fetch_at,
-        ready_useq, acked_useq;
+    uint64_t retry_at, ping_at, dead_at, settle_at, load_at, fetch_at, ready_useq, acked_useq;
     uint64_t repair_useq, snapshot_useq;
     uint32_t ready_epoch;
     uint8_t nonce[32];

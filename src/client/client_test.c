@@ -22,7 +22,8 @@ struct stored {
     struct slice key, value;
 };
 
-struct host { /* a device: its mind, its rows, what it sent and showed */
+/* a device: its mind, its rows, what it sent and showed */
+struct host {
     struct client client;
     struct arena memory;
     struct stored rows[ROWS_MAX];
@@ -228,8 +229,11 @@ static void greet(struct host *host)
 {
     static const uint8_t nonce[32] = {7};
     struct pb_frame welcome = {.body_case = PB_FRAME_BODY_WELCOME};
-    welcome.body.welcome = (struct pb_welcome){.proto_min = 1, .proto_max = 1, .log_epoch = 1,
-        .server_name = SLICE_LITERAL("home"), .nonce = slice_make(nonce, 32)};
+    welcome.body.welcome = (struct pb_welcome){.proto_min = 1,
+                                               .proto_max = 1,
+                                               .log_epoch = 1,
+                                               .server_name = SLICE_LITERAL("home"),
+                                               .nonce = slice_make(nonce, 32)};
     for (int i = 0; i < 200 && !host->connect; i++) {
         host->now += 1000;
         simple(host, PB_HOST_EVENT_BODY_TIMER);
@@ -270,8 +274,8 @@ static void lists(struct host *host, uint8_t first, struct slice list)
 {
     uint8_t user[16] = {first};
     struct pb_frame frame = {.req = host->last_req, .body_case = PB_FRAME_BODY_DEVLIST_ANSWER};
-    frame.body.devlist_answer = (struct pb_devlist_answer){.user_id = slice_make(user, 16),
-                                                           .lists = &list, .lists_count = 1};
+    frame.body.devlist_answer = (struct pb_devlist_answer){
+        .user_id = slice_make(user, 16), .lists = &list, .lists_count = 1};
     feed(host, &frame);
 }
 
@@ -340,8 +344,8 @@ static void send_to(struct host *host, const char *name, const char *text)
 static void push(struct host *host, uint64_t useq, const struct pb_entry *entry)
 {
     struct pb_frame frame = {.body_case = PB_FRAME_BODY_PUSH};
-    frame.body.push = (struct pb_push){.useq = useq, .prev_useq = useq - 1, .log_epoch = 1,
-                                       .entry = *entry, .has_entry = true};
+    frame.body.push = (struct pb_push){
+        .useq = useq, .prev_useq = useq - 1, .log_epoch = 1, .entry = *entry, .has_entry = true};
     feed(host, &frame);
 }
 
@@ -366,9 +370,14 @@ static struct pb_entry created(const struct pb_chat_create *create, const struct
 static struct pb_entry message(const struct pb_send *send, const struct host *by, uint64_t cseq)
 {
     struct pb_entry entry = {.body_case = PB_ENTRY_BODY_MESSAGE};
-    entry.body.message = (struct pb_message){.chat_id = send->chat_id, .cseq = cseq, .ts = 2,
-        .user_id = slice_make(by->client.user, 16), .device_id = slice_make(by->client.device, 16),
-        .sctr = send->sctr, .mid = send->mid, .envelope = send->envelope};
+    entry.body.message = (struct pb_message){.chat_id = send->chat_id,
+                                             .cseq = cseq,
+                                             .ts = 2,
+                                             .user_id = slice_make(by->client.user, 16),
+                                             .device_id = slice_make(by->client.device, 16),
+                                             .sctr = send->sctr,
+                                             .mid = send->mid,
+                                             .envelope = send->envelope};
     return entry;
 }
 
@@ -660,8 +669,13 @@ static void snapshot_without_it_fails(void **state)
     (void)state;
     reconnect(ann, 9, PB_RESUME_KIND_SNAPSHOT);
     expect(ann, PB_FRAME_BODY_SNAPSHOT);
-    struct pb_chat_state chat = {.chat_id = pair.send.chat_id, .cseq = 1, .gen = 1, .mls_epoch = 1,
-        .floor = 1, .policy = pair.created.body.member.policy, .last_sctr = 1};
+    struct pb_chat_state chat = {.chat_id = pair.send.chat_id,
+                                 .cseq = 1,
+                                 .gen = 1,
+                                 .mls_epoch = 1,
+                                 .floor = 1,
+                                 .policy = pair.created.body.member.policy,
+                                 .last_sctr = 1};
     struct pb_frame page = {.req = ann->last_req, .body_case = PB_FRAME_BODY_SNAPSHOT_PAGE};
     page.body.snapshot_page =
         (struct pb_snapshot_page){.useq = 9, .chats = &chat, .chats_count = 1};

@@ -88,8 +88,8 @@ static bool follows(struct client *client, const struct client_user *user,
     devlist_dsk_message(next->unsigned_bytes, &message);
     proof.sig_aik_valid = crypto_ed25519_verify(
         next->aik, slice_make(aik_message, sizeof aik_message), next->sig_aik);
-    proof.sig_dsk_valid = !message.overflow &&
-                          crypto_ed25519_verify(next->dsk, buf_slice(&message), next->sig_dsk);
+    proof.sig_dsk_valid =
+        !message.overflow && crypto_ed25519_verify(next->dsk, buf_slice(&message), next->sig_dsk);
     return devlist_check_next(has_prev ? &prev : NULL, next, &proof) == DEVLIST_OK;
 }
 
@@ -128,9 +128,11 @@ static void tell_chats(struct client *client, const struct client_user *user)
         if (memcmp(chat->peer, user->id, ID_BYTES) != 0 ||
             !(notice = mind_notice(client, PB_NOTICE_BODY_CHAT)))
             continue;
-        notice->body.chat = (struct pb_notice_chat){.chat_id = slice_make(chat->id, ID_BYTES),
-            .peer = slice_make(user->id, ID_BYTES), .head = chat->head,
-            .peer_username = arena_copy(&client->step, user->username)};
+        notice->body.chat =
+            (struct pb_notice_chat){.chat_id = slice_make(chat->id, ID_BYTES),
+                                    .peer = slice_make(user->id, ID_BYTES),
+                                    .head = chat->head,
+                                    .peer_username = arena_copy(&client->step, user->username)};
     }
 }
 

@@ -32,9 +32,10 @@ static void tell(struct client *client, const struct client_chat *chat)
 {
     struct pb_notice *notice = mind_notice(client, PB_NOTICE_BODY_MARKS);
     if (notice)
-        notice->body.marks = (struct pb_notice_marks){
-            .chat_id = slice_make(chat->id, ID_BYTES), .delivered_by_all = chat->delivered_by_all,
-            .read_by_all = chat->read_by_all, .own_read = chat->own_read};
+        notice->body.marks = (struct pb_notice_marks){.chat_id = slice_make(chat->id, ID_BYTES),
+                                                      .delivered_by_all = chat->delivered_by_all,
+                                                      .read_by_all = chat->read_by_all,
+                                                      .own_read = chat->own_read};
 }
 
 void marks_raise(struct client *client, struct client_chat *chat, uint64_t delivered, uint64_t read)
@@ -104,8 +105,8 @@ void marks_send(struct client *client, struct client_chat *chat)
     }
     if (chat->read_wish) {
         struct pb_frame frame = {.req = client->next_req++, .body_case = PB_FRAME_BODY_READ};
-        frame.body.read = (struct pb_read){.chat_id = slice_make(chat->id, ID_BYTES),
-                                           .upto = chat->read_wish};
+        frame.body.read =
+            (struct pb_read){.chat_id = slice_make(chat->id, ID_BYTES), .upto = chat->read_wish};
         mind_send(client, &frame);
     }
 }

@@ -7,7 +7,7 @@
 
 /* client.c: randomness, effects, requests. */
 void mind_random(struct client *client, uint8_t *out, size_t bytes);
-uint64_t mind_jitter(struct client *client, uint64_t bound_ms); /* 0 … bound − 1 */
+uint64_t mind_jitter(struct client *client, uint64_t bound_ms);    /* 0 … bound − 1 */
 struct slice mind_keep(struct client *client, struct slice bytes); /* a copy in the state */
 void mind_store(struct client *client, enum pb_store_op_kind kind, enum pb_table table,
                 struct slice key, struct slice value);

@@ -11,8 +11,8 @@
 #include "wire/policy.h"
 #include "wire/devlist.h"
 
-#define TEXT_BYTES_MAX 16384u
-#define FINAL_FIRST PB_ERROR_CODE_NOT_MEMBER
+#define TEXT_BYTES_MAX     16384u
+#define FINAL_FIRST        PB_ERROR_CODE_NOT_MEMBER
 #define REQUESTS_FOR_SENDS (CLIENT_REQUESTS_MAX / 2)
 
 static void tick(struct client *client, const struct client_entry *entry, enum pb_tick which,
@@ -33,8 +33,10 @@ static void tick(struct client *client, const struct client_entry *entry, enum p
 static bool seal(struct client *client, struct client_entry *entry)
 {
     const struct client_chat *chat = entry->chat;
-    struct envelope_header header = {.kind = PB_MESSAGE_KIND_NORMAL, .gen = (uint16_t)chat->gen,
-                                     .mls_epoch = chat->mls_epoch, .sctr = entry->sctr};
+    struct envelope_header header = {.kind = PB_MESSAGE_KIND_NORMAL,
+                                     .gen = (uint16_t)chat->gen,
+                                     .mls_epoch = chat->mls_epoch,
+                                     .sctr = entry->sctr};
     uint8_t key[E2EE_KEY_BYTES], context_bytes[ENVELOPE_CONTEXT_BYTES];
     size_t padded_bytes = envelope_padded_bytes(entry->content.bytes);
     struct buf padded = buf_in(&client->step, padded_bytes);
@@ -71,8 +73,8 @@ bool outbox_compose(struct client *client, struct client_chat *chat, struct slic
         return false;
     }
     struct client_entry *entry = &client->outbox[client->outbox_count];
-    struct pb_content content = {.ts = client->now_ms, .body_case = PB_CONTENT_BODY_TEXT,
-                                 .log_epoch = client->log_epoch};
+    struct pb_content content = {
+        .ts = client->now_ms, .body_case = PB_CONTENT_BODY_TEXT, .log_epoch = client->log_epoch};
     uint8_t random[10];
     content.body.text.text = text;
     memset(entry, 0, sizeof *entry);
@@ -181,9 +183,11 @@ static void pump_chat(struct client *client, struct client_chat *chat)
             rows_store_entry(client, entry);
         }
         struct pb_frame frame = {.body_case = PB_FRAME_BODY_SEND};
-        frame.body.send = (struct pb_send){
-            .chat_id = slice_make(chat->id, ID_BYTES), .mid = slice_make(entry->mid, ID_BYTES),
-            .sctr = entry->sctr, .envelope = entry->envelope, .start = chat->start_next};
+        frame.body.send = (struct pb_send){.chat_id = slice_make(chat->id, ID_BYTES),
+                                           .mid = slice_make(entry->mid, ID_BYTES),
+                                           .sctr = entry->sctr,
+                                           .envelope = entry->envelope,
+                                           .start = chat->start_next};
         if (!mind_request(client, &frame, chat->id, entry->sctr, 0))
             return;
         chat->start_next = false;

@@ -179,13 +179,21 @@ static void store_meta(struct client *client)
     if (!client->meta_dirty)
         return;
     struct pb_client_meta meta = {
-        .server = client->server, .server_name = client->server_name, .username = client->username,
+        .server = client->server,
+        .server_name = client->server_name,
+        .username = client->username,
         .user_id = slice_make(client->user, id_is_zero(client->user) ? 0 : ID_BYTES),
         .device_id = slice_make(client->device, id_is_zero(client->device) ? 0 : ID_BYTES),
-        .conn = client->conn, .log_epoch = client->log_epoch, .useq = client->useq,
-        .dseq = client->dseq, .keys = client->keys, .dl_n = client->dl_n,
-        .useq_witness = client->useq_witness, .log_witness = client->log_witness,
-        .enrolled = client->enrolled, .device_name = client->device_name,
+        .conn = client->conn,
+        .log_epoch = client->log_epoch,
+        .useq = client->useq,
+        .dseq = client->dseq,
+        .keys = client->keys,
+        .dl_n = client->dl_n,
+        .useq_witness = client->useq_witness,
+        .log_witness = client->log_witness,
+        .enrolled = client->enrolled,
+        .device_name = client->device_name,
         .regressed_ms = client->regressed_ms,
     };
     mind_store(client, PB_STORE_OP_KIND_PUT, PB_TABLE_META, META_KEY,
@@ -245,9 +253,13 @@ static void store_user(struct client *client, struct client_user *user)
                                      .sigpub = slice_make(user->devices[i].sigpub, 32),
                                      .removed = user->devices[i].removed};
     struct pb_client_user row = {
-        .username = user->username, .dl_n = user->dl_n, .dl = user->dl, .broken = user->broken,
+        .username = user->username,
+        .dl_n = user->dl_n,
+        .dl = user->dl,
+        .broken = user->broken,
         .aik = slice_make(user->aik, user->dl_n ? 32 : 0),
-        .dl_hash = slice_make(user->dl_hash, user->dl_n ? 32 : 0), .devices = devices,
+        .dl_hash = slice_make(user->dl_hash, user->dl_n ? 32 : 0),
+        .devices = devices,
         .devices_count = user->device_count,
     };
     mind_store(client, PB_STORE_OP_KIND_PUT, PB_TABLE_USER, slice_make(user->id, ID_BYTES),
@@ -270,9 +282,14 @@ void rows_store_entry(struct client *client, const struct client_entry *entry)
 {
     uint8_t key[24];
     struct pb_client_outbox row = {
-        .mid = slice_make(entry->mid, ID_BYTES), .sctr = entry->sctr, .state = entry->state,
-        .envelope = entry->envelope, .content = entry->content, .made_ms = entry->made_ms,
-        .reseal = entry->reseal, .sent_ms = entry->sent_ms,
+        .mid = slice_make(entry->mid, ID_BYTES),
+        .sctr = entry->sctr,
+        .state = entry->state,
+        .envelope = entry->envelope,
+        .content = entry->content,
+        .made_ms = entry->made_ms,
+        .reseal = entry->reseal,
+        .sent_ms = entry->sent_ms,
     };
     outbox_key(key, entry->chat->id, entry->sctr);
     mind_store(client, PB_STORE_OP_KIND_PUT, PB_TABLE_OUTBOX, slice_make(key, 24),
@@ -294,9 +311,10 @@ void rows_compact(struct client *client)
     if (from->used < 2 * client->blob_live + (64u << 10))
         return;
     client->blob_now ^= 1;
-    struct slice *accounts[] = {&client->server, &client->server_name, &client->username,
-        &client->device_name, &client->keys, &client->useq_witness, &client->log_witness,
-        &client->enrol_password, &client->enrol_invite, &client->enrol_list};
+    struct slice *accounts[] = {
+        &client->server,       &client->server_name,  &client->username,    &client->device_name,
+        &client->keys,         &client->useq_witness, &client->log_witness, &client->enrol_password,
+        &client->enrol_invite, &client->enrol_list};
     for (size_t i = 0; i < sizeof accounts / sizeof accounts[0]; i++)
         *accounts[i] = mind_keep(client, *accounts[i]);
     for (uint32_t i = 0; i < client->chat_count; i++)

@@ -6,10 +6,10 @@
 
 #define BACKOFF_MIN_MS 1000u
 #define BACKOFF_MAX_MS 120000u
-#define CONNECT_MS 20000u
-#define SILENCE_MS 75000u
-#define SETTLE_MS 10000u
-#define NO_REPAIR UINT64_MAX
+#define CONNECT_MS     20000u
+#define SILENCE_MS     75000u
+#define SETTLE_MS      10000u
+#define NO_REPAIR      UINT64_MAX
 
 static void forget_connection(struct client *client)
 {
@@ -391,8 +391,8 @@ static void acknowledge(struct client *client)
     if (client->acked_useq == client->useq)
         return;
     struct pb_frame frame = {.req = client->next_req++, .body_case = PB_FRAME_BODY_ACK};
-    frame.body.ack = (struct pb_ack){.useq = client->useq, .dseq = client->dseq,
-                                     .lazy = client_is_lazy(client)};
+    frame.body.ack =
+        (struct pb_ack){.useq = client->useq, .dseq = client->dseq, .lazy = client_is_lazy(client)};
     mind_send(client, &frame);
     client->acked_useq = client->useq;
 }

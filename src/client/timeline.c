@@ -74,11 +74,20 @@ static void insert(struct client *client, struct client_chat *chat, uint64_t cse
         chat->head = cseq;
     struct pb_notice *notice = mind_notice(client, PB_NOTICE_BODY_MESSAGE);
     if (notice)
-        notice->body.message = (struct pb_notice_message){
-            .op = (uint32_t)client->out->store_count - 1, .chat_id = slice_make(chat->id, ID_BYTES),
-            .cseq = cseq, .ts = row->ts, .user_id = row->user_id, .device_id = row->device_id,
-            .mid = row->mid, .sctr = row->sctr, .own = own, .readable = row->readable,
-            .content = row->content, .has_content = row->has_content, .system = row->system};
+        notice->body.message =
+            (struct pb_notice_message){.op = (uint32_t)client->out->store_count - 1,
+                                       .chat_id = slice_make(chat->id, ID_BYTES),
+                                       .cseq = cseq,
+                                       .ts = row->ts,
+                                       .user_id = row->user_id,
+                                       .device_id = row->device_id,
+                                       .mid = row->mid,
+                                       .sctr = row->sctr,
+                                       .own = own,
+                                       .readable = row->readable,
+                                       .content = row->content,
+                                       .has_content = row->has_content,
+                                       .system = row->system};
 }
 
 static bool removed_before(const struct client_chat *chat, const uint8_t *device, uint64_t cseq)
@@ -142,9 +151,12 @@ bool timeline_message(struct client *client, const struct pb_message *message)
             return false;
         }
     }
-    struct pb_client_message row = {.ts = message->ts, .user_id = message->user_id,
-        .device_id = message->device_id, .sctr = message->sctr, .mid = message->mid,
-        .kind = message->kind};
+    struct pb_client_message row = {.ts = message->ts,
+                                    .user_id = message->user_id,
+                                    .device_id = message->device_id,
+                                    .sctr = message->sctr,
+                                    .mid = message->mid,
+                                    .kind = message->kind};
     uint8_t *hash = arena_alloc(&client->step, 32);
     if (!message->tombstone && hash) {
         mind_hash(message->envelope, hash);
@@ -170,7 +182,8 @@ static void tell_chat(struct client *client, const struct client_chat *chat)
     struct pb_notice *notice = mind_notice(client, PB_NOTICE_BODY_CHAT);
     if (notice)
         notice->body.chat = (struct pb_notice_chat){
-            .chat_id = slice_make(chat->id, ID_BYTES), .peer = slice_make(chat->peer, ID_BYTES),
+            .chat_id = slice_make(chat->id, ID_BYTES),
+            .peer = slice_make(chat->peer, ID_BYTES),
             .peer_username = peer ? arena_copy(&client->step, peer->username) : SLICE_EMPTY,
             .head = chat->head};
 }
@@ -219,8 +232,12 @@ void timeline_member(struct client *client, const struct pb_member_change *membe
     bool own = memcmp(member->user_id.at, client->user, ID_BYTES) == 0;
     if (!chat || member->cseq == 0 || client_chat_holds(chat, member->cseq))
         return;
-    struct pb_client_message row = {.ts = member->ts, .user_id = member->user_id,
-        .device_id = member->device_id, .mid = member->mid, .system = true, .readable = true};
+    struct pb_client_message row = {.ts = member->ts,
+                                    .user_id = member->user_id,
+                                    .device_id = member->device_id,
+                                    .mid = member->mid,
+                                    .system = true,
+                                    .readable = true};
     switch (member->kind) {
     case PB_MEMBER_CHANGE_KIND_CREATED:
         learn_policy(client, chat, member->policy);
@@ -309,7 +326,9 @@ void timeline_load(struct client *client)
         client->load_after = below;
         memcpy(client->load_chat, chat->id, ID_BYTES);
         frame.body.history = (struct pb_history){.chat_id = slice_make(chat->id, ID_BYTES),
-                                                 .before = top + 1, .after = below, .n = PAGE_ROWS};
+                                                 .before = top + 1,
+                                                 .after = below,
+                                                 .n = PAGE_ROWS};
         client->loading = mind_request(client, &frame, chat->id, top + 1, 0);
         return;
     }

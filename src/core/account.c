@@ -51,8 +51,7 @@ void account_plan(const struct fold_record *record, struct fold_reads *reads, st
                             DIR_INVITE);
         break;
     case PB_ACCOUNT_BODY_NONE:
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -73,8 +72,8 @@ static void answer(struct inbox_state *inbox, enum pb_error_code error, uint64_t
 static void dir_put(struct inbox_state *inbox, const uint8_t *key, enum dir_type type,
                     struct slice value)
 {
-    fold_put(inbox->out, inbox->arena, row_key_make(TABLE_DIR, key, NULL, type),
-             inbox_stamp(inbox), value);
+    fold_put(inbox->out, inbox->arena, row_key_make(TABLE_DIR, key, NULL, type), inbox_stamp(inbox),
+             value);
 }
 
 static bool mine(const struct inbox_state *inbox, struct slice user)
@@ -98,8 +97,7 @@ static void account_entry(struct inbox_state *inbox, uint64_t dl_n, uint64_t vau
 /* The user's row, if it can be read; the user may be unknown. */
 static bool user_read(struct inbox_state *inbox, struct pb_user_row *user)
 {
-    const struct row *row =
-        fold_row(inbox->reads, TABLE_DIR, inbox->record->key, NULL, DIR_USER);
+    const struct row *row = fold_row(inbox->reads, TABLE_DIR, inbox->record->key, NULL, DIR_USER);
     return row != NULL && fold_decode(&pb_user_row_type, row, inbox->arena, user);
 }
 
@@ -109,8 +107,7 @@ static bool user_read(struct inbox_state *inbox, struct pb_user_row *user)
  * was taken already, by an attempt that a crash cut short. */
 static enum pb_error_code invite_redeem(struct inbox_state *inbox, struct pb_user_row *user)
 {
-    const struct pb_account_register *request =
-        &inbox->record->body->body.account.body.register_;
+    const struct pb_account_register *request = &inbox->record->body->body.account.body.register_;
     struct pb_invite_row invite;
     if (request->invite_hash.bytes == 0)
         return PB_ERROR_CODE_NONE;
@@ -125,8 +122,7 @@ static enum pb_error_code invite_redeem(struct inbox_state *inbox, struct pb_use
     user->invited_by = invite.inviter;
     if (row->stamp == inbox_stamp(inbox))
         return PB_ERROR_CODE_NONE;
-    if (invite.uses_left == 0 ||
-        (invite.expires_ms != 0 && request->now_ms >= invite.expires_ms))
+    if (invite.uses_left == 0 || (invite.expires_ms != 0 && request->now_ms >= invite.expires_ms))
         return PB_ERROR_CODE_INVITE_USED;
     invite.uses_left--;
     dir_put(inbox, request->invite_hash.at, DIR_INVITE,
@@ -136,13 +132,11 @@ static enum pb_error_code invite_redeem(struct inbox_state *inbox, struct pb_use
 
 static void register_apply(struct inbox_state *inbox)
 {
-    const struct pb_account_register *request =
-        &inbox->record->body->body.account.body.register_;
+    const struct pb_account_register *request = &inbox->record->body->body.account.body.register_;
     struct pb_user_row user = {.username = request->username,
                                .password_hash = request->password_hash,
                                .created_ms = request->now_ms};
-    const struct row *there =
-        fold_row(inbox->reads, TABLE_DIR, inbox->record->key, NULL, DIR_USER);
+    const struct row *there = fold_row(inbox->reads, TABLE_DIR, inbox->record->key, NULL, DIR_USER);
     uint8_t key[ID_BYTES];
     username_key(request->username, key);
     const struct row *taken = fold_row(inbox->reads, TABLE_DIR, key, NULL, DIR_NAME);
@@ -176,15 +170,14 @@ struct lists {
 
 static bool lists_read(struct inbox_state *inbox, struct lists *lists)
 {
-    const struct pb_account_device_list *put =
-        &inbox->record->body->body.account.body.device_list;
+    const struct pb_account_device_list *put = &inbox->record->body->body.account.body.device_list;
     if (devlist_read(put->dl, &lists->next) != STATUS_OK ||
         memcmp(lists->next.user, inbox->record->key, ID_BYTES) != 0)
         return false;
     if (lists->next.n < 2)
         return true;
-    const struct row *row = fold_row(inbox->reads, TABLE_DEVICE_LIST, inbox->record->key, NULL,
-                                     lists->next.n - 1);
+    const struct row *row =
+        fold_row(inbox->reads, TABLE_DEVICE_LIST, inbox->record->key, NULL, lists->next.n - 1);
     struct pb_device_list_row before;
     lists->has_prev = row != NULL &&
                       fold_decode(&pb_device_list_row_type, row, inbox->arena, &before) &&
@@ -211,9 +204,9 @@ static bool lists_follow(struct inbox_state *inbox, const struct lists *lists)
     struct buf message =
         buf_in(inbox->arena, DEVLIST_DSK_LABEL_BYTES + lists->next.unsigned_bytes.bytes);
     devlist_dsk_message(lists->next.unsigned_bytes, &message);
-    proof.sig_dsk_valid = !message.overflow && crypto_ed25519_verify(lists->next.dsk,
-                                                                     buf_slice(&message),
-                                                                     lists->next.sig_dsk);
+    proof.sig_dsk_valid =
+        !message.overflow &&
+        crypto_ed25519_verify(lists->next.dsk, buf_slice(&message), lists->next.sig_dsk);
     if (lists->has_prev)
         crypto_sha256(&lists->prev.bytes, 1, proof.previous_hash);
     return devlist_check_next(lists->has_prev ? &lists->prev : NULL, &lists->next, &proof) ==
@@ -236,8 +229,7 @@ static bool devices_unique(struct inbox_state *inbox, const struct lists *lists)
 static enum pb_error_code list_reason(struct inbox_state *inbox, struct lists *lists,
                                       struct pb_user_row *user)
 {
-    const struct pb_account_device_list *put =
-        &inbox->record->body->body.account.body.device_list;
+    const struct pb_account_device_list *put = &inbox->record->body->body.account.body.device_list;
     if (!user_read(inbox, user) || user->closed || !lists_read(inbox, lists))
         return PB_ERROR_CODE_DENIED;
     if (lists->next.n != inbox->head.dl_n + 1)
@@ -391,25 +383,13 @@ static void invite_apply(struct inbox_state *inbox)
 enum status account_apply(struct inbox_state *inbox)
 {
     switch (inbox->record->body->body.account.body_case) {
-    case PB_ACCOUNT_BODY_REGISTER:
-        register_apply(inbox);
-        break;
-    case PB_ACCOUNT_BODY_DEVICE_LIST:
-        device_list_apply(inbox);
-        break;
-    case PB_ACCOUNT_BODY_VAULT:
-        vault_apply(inbox);
-        break;
-    case PB_ACCOUNT_BODY_PASSWORD:
-        password_apply(inbox);
-        break;
-    case PB_ACCOUNT_BODY_INVITE:
-        invite_apply(inbox);
-        break;
+    case PB_ACCOUNT_BODY_REGISTER: register_apply(inbox); break;
+    case PB_ACCOUNT_BODY_DEVICE_LIST: device_list_apply(inbox); break;
+    case PB_ACCOUNT_BODY_VAULT: vault_apply(inbox); break;
+    case PB_ACCOUNT_BODY_PASSWORD: password_apply(inbox); break;
+    case PB_ACCOUNT_BODY_INVITE: invite_apply(inbox); break;
     case PB_ACCOUNT_BODY_NONE:
-    default:
-        inbox->out->verdict = FOLD_UNREADABLE;
-        break;
+    default: inbox->out->verdict = FOLD_UNREADABLE; break;
     }
     return STATUS_OK;
 }

@@ -29,12 +29,10 @@ static bool known_kind(const struct fold_record *record)
 {
     struct envelope envelope;
     switch (record->body->body_case) {
-    case PB_RECORD_BODY_ENTRY:
-        return envelope_of(record, &envelope);
+    case PB_RECORD_BODY_ENTRY: return envelope_of(record, &envelope);
     case PB_RECORD_BODY_CREATE:
     case PB_RECORD_BODY_DEVICE_CHANGE:
-    case PB_RECORD_BODY_RECEIPT:
-        return true;
+    case PB_RECORD_BODY_RECEIPT: return true;
     case PB_RECORD_BODY_NONE:
     case PB_RECORD_BODY_VERSION:
     case PB_RECORD_BODY_ANNOUNCE:
@@ -43,8 +41,7 @@ static bool known_kind(const struct fold_record *record)
     case PB_RECORD_BODY_REPEAT:
     case PB_RECORD_BODY_ACCOUNT:
     case PB_RECORD_BODY_OWN:
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -126,17 +123,16 @@ static void reject(struct chat_state *chat, const struct refusal *refusal)
     if (record == NULL)
         return;
     record->body_case = PB_RECORD_BODY_REJECTED;
-    record->body.rejected =
-        (struct pb_rejected){.chat_id = slice_make(chat->record->key, ID_BYTES),
-                             .device_id = refusal->device,
-                             .mid = refusal->mid,
-                             .sctr = refusal->sctr,
-                             .reason = (uint32_t)refusal->reason,
-                             .consumed = refusal->consumed,
-                             .expected = refusal->expected,
-                             .gen = chat->head.gen,
-                             .mls_epoch = chat->head.mls_epoch,
-                             .floor = chat->head.floor};
+    record->body.rejected = (struct pb_rejected){.chat_id = slice_make(chat->record->key, ID_BYTES),
+                                                 .device_id = refusal->device,
+                                                 .mid = refusal->mid,
+                                                 .sctr = refusal->sctr,
+                                                 .reason = (uint32_t)refusal->reason,
+                                                 .consumed = refusal->consumed,
+                                                 .expected = refusal->expected,
+                                                 .gen = chat->head.gen,
+                                                 .mls_epoch = chat->head.mls_epoch,
+                                                 .floor = chat->head.floor};
 }
 
 /* ---- SEND ---- */
@@ -194,8 +190,7 @@ static struct slice sender_pack(struct chat_state *chat, const struct send *send
     return pb_sender_row_pack_v1(&row, chat->arena);
 }
 
-static void send_refuse(struct chat_state *chat, const struct send *send,
-                        enum pb_error_code reason)
+static void send_refuse(struct chat_state *chat, const struct send *send, enum pb_error_code reason)
 {
     bool final = reason == PB_ERROR_CODE_NOT_MEMBER || reason == PB_ERROR_CODE_NOT_ALLOWED;
     bool consumed = final && send->known && chat->found;
@@ -208,9 +203,8 @@ static void send_refuse(struct chat_state *chat, const struct send *send,
     if (!consumed)
         return;
     const uint8_t *key = chat->record->key;
-    fold_put_late(chat->out, chat->arena,
-                  row_key_make(TABLE_SENDER, key, send->device.at, 0), chat_stamp(chat),
-                  sender_pack(chat, send, send->sender.cseq));
+    fold_put_late(chat->out, chat->arena, row_key_make(TABLE_SENDER, key, send->device.at, 0),
+                  chat_stamp(chat), sender_pack(chat, send, send->sender.cseq));
     fold_put_late(chat->out, chat->arena, row_key_make(TABLE_CHAT_HEAD, key, NULL, 0),
                   chat_stamp(chat), chat_head_pack(chat));
 }
@@ -219,17 +213,16 @@ static void send_accept(struct chat_state *chat, const struct send *send)
 {
     chat_number(chat);
     struct pb_entry entry = {.body_case = PB_ENTRY_BODY_MESSAGE};
-    entry.body.message =
-        (struct pb_message){.chat_id = slice_make(chat->record->key, ID_BYTES),
-                            .cseq = chat->head.cseq,
-                            .ts = chat->head.wts / 1000,
-                            .user_id = send->entry->user_id,
-                            .device_id = send->device,
-                            .sctr = send->envelope.header.sctr,
-                            .mid = send->entry->mid,
-                            .kind = send->envelope.header.kind,
-                            .expire_s = send->entry->expire_s,
-                            .envelope = send->entry->envelope};
+    entry.body.message = (struct pb_message){.chat_id = slice_make(chat->record->key, ID_BYTES),
+                                             .cseq = chat->head.cseq,
+                                             .ts = chat->head.wts / 1000,
+                                             .user_id = send->entry->user_id,
+                                             .device_id = send->device,
+                                             .sctr = send->envelope.header.sctr,
+                                             .mid = send->entry->mid,
+                                             .kind = send->envelope.header.kind,
+                                             .expire_s = send->entry->expire_s,
+                                             .envelope = send->entry->envelope};
     fold_put(chat->out, chat->arena,
              row_key_make(TABLE_SENDER, chat->record->key, send->device.at, 0), chat_stamp(chat),
              sender_pack(chat, send, chat->head.cseq));
@@ -326,8 +319,7 @@ static enum pb_error_code create_reason(struct chat_state *chat, const struct pb
     if (policy_read(create->policy, policy) != STATUS_OK || policy->kind == POLICY_GROUP ||
         !direct_id_fits(chat->record->key, policy) || !leaves_fit(chat, create, policy))
         return PB_ERROR_CODE_NOT_ALLOWED;
-    if (policy_find(policy, create->user_id.at) < 0 ||
-        chat_device_removed(chat, create->device_id))
+    if (policy_find(policy, create->user_id.at) < 0 || chat_device_removed(chat, create->device_id))
         return PB_ERROR_CODE_NOT_MEMBER;
     return PB_ERROR_CODE_NONE;
 }
@@ -456,8 +448,7 @@ static size_t removals_add(struct chat_state *chat, const struct pb_device_chang
 {
     struct pb_chat_head *head = &chat->head;
     size_t known = head->removed_count;
-    struct slice *removed =
-        ARENA_ARRAY(chat->arena, struct slice, known + change->removed_count);
+    struct slice *removed = ARENA_ARRAY(chat->arena, struct slice, known + change->removed_count);
     if (removed == NULL)
         return 0;
     if (known > 0)

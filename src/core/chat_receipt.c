@@ -38,9 +38,8 @@ static bool moved_marks(const struct chat_state *chat, const struct chat_member 
     uint64_t read = receipt->read_upto < head ? receipt->read_upto : head;
     uint64_t delivered = receipt->delivered_upto < head ? receipt->delivered_upto : head;
     delivered = delivered > read ? delivered : read;
-    moved[MARK_DELIVERED] = delivered > member->marks[MARK_DELIVERED]
-                                ? delivered
-                                : member->marks[MARK_DELIVERED];
+    moved[MARK_DELIVERED] =
+        delivered > member->marks[MARK_DELIVERED] ? delivered : member->marks[MARK_DELIVERED];
     moved[MARK_READ] = read > member->marks[MARK_READ] ? read : member->marks[MARK_READ];
     return memcmp(moved, member->marks, sizeof member->marks) != 0;
 }
@@ -86,8 +85,7 @@ void chat_receipt_plan(struct chat_state *chat, struct fold_reads *reads)
     }
     if (from > to || to - from >= FOLD_PASSED_MAX)
         return;
-    struct fold_want *want =
-        fold_want_all(reads, TABLE_MSG, chat->record->key, FOLD_PASSED_MAX);
+    struct fold_want *want = fold_want_all(reads, TABLE_MSG, chat->record->key, FOLD_PASSED_MAX);
     if (want != NULL) {
         want->from.n = from;
         want->to.n = to;

@@ -131,8 +131,7 @@ void chat_announce(struct chat_state *chat, const struct pb_entry *entry)
     bool message = entry->body_case == PB_ENTRY_BODY_MESSAGE;
     assert(message || entry->body_case == PB_ENTRY_BODY_MEMBER);
     uint64_t cseq = message ? entry->body.message.cseq : entry->body.member.cseq;
-    bool created =
-        !message && entry->body.member.kind == PB_MEMBER_CHANGE_KIND_CREATED;
+    bool created = !message && entry->body.member.kind == PB_MEMBER_CHANGE_KIND_CREATED;
     for (size_t i = 0; i < chat->member_count; i++) {
         const struct chat_member *member = &chat->members[i];
         if (!chat_member_spans(member, cseq))

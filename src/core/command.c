@@ -2,9 +2,9 @@
 #include "core/command.h"
 
 #define WELCOMED IN(SESSION_WELCOMED)
-#define GRANTED IN(SESSION_GRANTED)
-#define LIVE IN(SESSION_LIVE)
-#define ANY (WELCOMED | GRANTED | IN(SESSION_ATTACHING) | LIVE)
+#define GRANTED  IN(SESSION_GRANTED)
+#define LIVE     IN(SESSION_LIVE)
+#define ANY      (WELCOMED | GRANTED | IN(SESSION_ATTACHING) | LIVE)
 #define COMMAND(TAG, low, ...)                                                            \
     {                                                                                     \
         .tag = PB_FRAME_BODY_##TAG, .name = #TAG, .on_frame = low##_on_frame, __VA_ARGS__ \
@@ -26,8 +26,8 @@ static const struct command table[] = {
     COMMAND(VAULT_PUT, vault_put, .states = GRANTED | LIVE, .body_bytes_max = 16448,
             .rate = RATE_WRITE, .answered = true, .writes = true,
             .on_appended = account_on_appended, .on_outcome = account_on_outcome),
-    COMMAND(VAULT_GET, vault_get, .states = GRANTED | LIVE, .body_bytes_max = 16,
-            .rate = RATE_READ, .answered = true, .on_rows = vault_get_on_rows),
+    COMMAND(VAULT_GET, vault_get, .states = GRANTED | LIVE, .body_bytes_max = 16, .rate = RATE_READ,
+            .answered = true, .on_rows = vault_get_on_rows),
     COMMAND(CHAT_CREATE, chat_create, .states = LIVE, .body_bytes_max = 24576, .rate = RATE_WRITE,
             .answered = true, .writes = true, .on_rows = chat_create_on_rows,
             .on_appended = chat_create_on_appended),
@@ -43,8 +43,8 @@ static const struct command table[] = {
             .answered = true, .on_rows = snapshot_on_rows),
     COMMAND(HISTORY, history, .states = LIVE, .body_bytes_max = 64, .rate = RATE_READ,
             .answered = true, .on_rows = history_on_rows),
-    COMMAND(MARKS, marks, .states = LIVE, .body_bytes_max = 64, .rate = RATE_READ,
-            .answered = true, .on_rows = marks_on_rows),
+    COMMAND(MARKS, marks, .states = LIVE, .body_bytes_max = 64, .rate = RATE_READ, .answered = true,
+            .on_rows = marks_on_rows),
     COMMAND(READ, read, .states = LIVE, .body_bytes_max = 64, .rate = RATE_WRITE, .answered = true,
             .writes = true, .on_rows = mark_on_rows, .on_appended = mark_on_appended),
     COMMAND(LOOKUP, lookup, .states = LIVE, .body_bytes_max = 64, .rate = RATE_LOOKUP,

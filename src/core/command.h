@@ -14,7 +14,7 @@
 struct command {
     uint8_t tag; /* of Frame.body; also the op of its tickets */
     const char *name;
-    uint32_t states;     /* in which it is allowed */
+    uint32_t states; /* in which it is allowed */
     uint32_t body_bytes_max;
     enum rate_class rate;
     bool answered; /* carries a req ≥ 1 */

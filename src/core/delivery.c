@@ -9,12 +9,12 @@
 #include "core/command.h"
 #include "core/witness.h"
 
-#define BODIES_MAX 64u /* entries per read of bodies, pushes per step */
-#define SYNC_ENTRIES_MAX 500u
-#define TAIL_RETRY_MS 100u
+#define BODIES_MAX        64u /* entries per read of bodies, pushes per step */
+#define SYNC_ENTRIES_MAX  500u
+#define TAIL_RETRY_MS     100u
 #define TAIL_RETRY_MS_MAX 2000u
-#define FLIGHT_ENTRIES 32u
-#define TOKEN_MS 1000u
+#define FLIGHT_ENTRIES    32u
+#define TOKEN_MS          1000u
 
 /* ---- window ---- */
 
@@ -106,10 +106,8 @@ static void inbox_read(struct step *step, struct ticket ticket, uint64_t from, u
     const uint8_t *user = step->session->user.at;
     const struct row_key keys[] = {key_one(TABLE_INBOX, user, from),
                                    key_one(TABLE_INBOX, user, upto)};
-    const struct read read = {.keys = keys,
-                              .keys_count = 2,
-                              .range = true,
-                              .rows_max = (uint32_t)(upto - from + 1)};
+    const struct read read = {
+        .keys = keys, .keys_count = 2, .range = true, .rows_max = (uint32_t)(upto - from + 1)};
     ticket.a = from;
     step_read(step, &read, 1, ticket, SLICE_EMPTY);
 }
@@ -345,9 +343,11 @@ void sync_on_rows(struct step *step)
             break;
         }
         uint64_t useq = ticket.a + part.entries_count;
-        part.entries[part.entries_count++] = (struct pb_push){
-            .useq = useq, .prev_useq = useq - 1, .log_epoch = session->log_epoch,
-            .has_entry = true, .entry = entry};
+        part.entries[part.entries_count++] = (struct pb_push){.useq = useq,
+                                                              .prev_useq = useq - 1,
+                                                              .log_epoch = session->log_epoch,
+                                                              .has_entry = true,
+                                                              .entry = entry};
     }
     if (full || missing || held.bytes == 0) {
         sync_finish(step, &part);

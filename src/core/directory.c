@@ -69,8 +69,8 @@ void lookup_on_rows(struct step *step)
         return;
     }
     struct pb_frame frame = {.req = ticket.req, .body_case = PB_FRAME_BODY_LOOKUP_ANSWER};
-    frame.body.lookup_answer = (struct pb_lookup_answer){
-        .user_id = slice_make(ticket.id, ID_BYTES), .dl_n = user.dl_n};
+    frame.body.lookup_answer =
+        (struct pb_lookup_answer){.user_id = slice_make(ticket.id, ID_BYTES), .dl_n = user.dl_n};
     step_send(step, &frame);
 }
 

@@ -23,9 +23,9 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-struct row;     /* of the store: key, found, value, columns */
+struct row; /* of the store: key, found, value, columns */
 struct row_key;
-struct pb_rpc;  /* rpc.proto, decoded */
+struct pb_rpc; /* rpc.proto, decoded */
 
 #define SESSION_ENTROPY_BYTES 64
 #define SESSION_EFFECTS_MAX   96u /* per step; a caller's array of this size never overflows */
@@ -43,11 +43,11 @@ struct ticket {
 };
 
 enum event_kind {
-    EVENT_OPENED,        /* the WebSocket stands */
-    EVENT_FRAME,         /* bytes: one Frame; limit_retry_ms */
-    EVENT_APPENDED,      /* ticket, held, status, log_epoch, partition, offset */
-    EVENT_RPC,           /* rpc: attached, deliver, fence, revoke or outcome, for this session */
-    EVENT_ROWS,          /* ticket, held, status, results: one per read, in their order */
+    EVENT_OPENED,   /* the WebSocket stands */
+    EVENT_FRAME,    /* bytes: one Frame; limit_retry_ms */
+    EVENT_APPENDED, /* ticket, held, status, log_epoch, partition, offset */
+    EVENT_RPC,      /* rpc: attached, deliver, fence, revoke or outcome, for this session */
+    EVENT_ROWS,     /* ticket, held, status, results: one per read, in their order */
     /* ticket, held, status, match (VERIFY) or bytes: the encoded hash (HASH) */
     EVENT_HASHED,
     EVENT_TIMER,
@@ -56,7 +56,7 @@ enum event_kind {
     EVENT_OWNER_CHANGED, /* the inbox has a new owner, or the link to it was mended: attach again */
     /* this process stops taking part; retry_ms: spread the reconnects over it */
     EVENT_DRAIN,
-    EVENT_CLOSED,        /* the connection is gone; the last event */
+    EVENT_CLOSED, /* the connection is gone; the last event */
 };
 
 struct rows {
@@ -86,23 +86,23 @@ struct event {
 };
 
 enum effect_kind {
-    EFFECT_SEND,     /* bytes: one Frame for the client */
-    EFFECT_SUBMIT,   /* topic, key, bytes: append to the bus; → APPENDED */
+    EFFECT_SEND,   /* bytes: one Frame for the client */
+    EFFECT_SUBMIT, /* topic, key, bytes: append to the bus; → APPENDED */
     /* reads: from the store, in any order, possibly at once; → ROWS when all are done */
     EFFECT_READ,
     /* bytes: password; verify ? against `hash` (empty: the dummy) : hash it; → HASHED */
     EFFECT_PASSWORD,
-    EFFECT_RPC,      /* key: user; bytes: an Rpc for the owner of that user's inbox; may be lost */
-    EFFECT_ARM,      /* at_mono_ms; replaces the last one */
+    EFFECT_RPC, /* key: user; bytes: an Rpc for the owner of that user's inbox; may be lost */
+    EFFECT_ARM, /* at_mono_ms; replaces the last one */
     /* close_code, reason; output goes out first; CLOSED follows. The last effect */
     EFFECT_CLOSE,
-    EFFECT_ALARM,    /* alarm, claim: something an operator must know */
+    EFFECT_ALARM, /* alarm, claim: something an operator must know */
 };
 
 enum session_alarm {
     /* a valid token lies above the head: acknowledged data is gone → read-only */
     ALARM_ROLLBACK = 1,
-    ALARM_CLAIM,        /* a cursor above the head without proof: counted, nothing more */
+    ALARM_CLAIM, /* a cursor above the head without proof: counted, nothing more */
 };
 
 /* One read: GET of keys_count keys, or RANGE from keys[0] to keys[1] inclusive. */

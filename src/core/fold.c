@@ -23,9 +23,8 @@ enum status fold_apply(const struct fold_record *record, const struct fold_reads
                        struct arena *arena, struct fold_outcome *out)
 {
     memset(out, 0, sizeof *out);
-    enum status status = record->topic == TOPIC_MESSAGES
-                             ? chat_apply(record, reads, arena, out)
-                             : inbox_apply(record, reads, arena, out);
+    enum status status = record->topic == TOPIC_MESSAGES ? chat_apply(record, reads, arena, out)
+                                                         : inbox_apply(record, reads, arena, out);
     if (status == STATUS_OK && arena->exhausted)
         status = STATUS_BUSY;
     if (status != STATUS_OK)
@@ -151,8 +150,8 @@ void fold_max(struct fold_outcome *out, bool late, struct arena *arena, struct r
 struct pb_record *fold_emit(struct fold_outcome *out, struct arena *arena, enum topic topic,
                             const uint8_t key[ID_BYTES])
 {
-    struct fold_emission *items = grow(arena, out->emissions, out->emissions_count,
-                                       &out->emissions_room, sizeof *items);
+    struct fold_emission *items =
+        grow(arena, out->emissions, out->emissions_count, &out->emissions_room, sizeof *items);
     struct pb_record *body = ARENA_NEW(arena, struct pb_record);
     if (items == NULL || body == NULL)
         return NULL;

@@ -26,15 +26,15 @@
 #include "wire/gen/record.pb.h"
 #include "wire/gen/row.pb.h"
 
-#define FOLD_ROUNDS 3
-#define FOLD_WANTS_MAX 32u
-#define FOLD_MEMBERS_MAX 256u
-#define FOLD_CHATS_MAX 5000u /* × 9 rows stays below OVERLAY_ROWS_MAX */
-#define FOLD_PASSED_MAX 500u /* a receipt that passes more numbers goes to all members */
-#define FOLD_BODY_BYTES_MAX 1024u
+#define FOLD_ROUNDS           3
+#define FOLD_WANTS_MAX        32u
+#define FOLD_MEMBERS_MAX      256u
+#define FOLD_CHATS_MAX        5000u /* × 9 rows stays below OVERLAY_ROWS_MAX */
+#define FOLD_PASSED_MAX       500u  /* a receipt that passes more numbers goes to all members */
+#define FOLD_BODY_BYTES_MAX   1024u
 #define FOLD_BODIES_BYTES_MAX (16u * 1024u)
-#define FOLD_RECORD_VERSION 1
-#define FOLD_ROW_VERSION 1
+#define FOLD_RECORD_VERSION   1
+#define FOLD_ROW_VERSION      1
 
 /* A position in the order of the log: (log_epoch, offset, sub); sub > 0 for what a fold bore inside
  * its parent where both folds share one log. */

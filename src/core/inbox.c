@@ -52,9 +52,8 @@ void inbox_head_write(struct inbox_state *inbox)
     const struct fold_place *place = &inbox->record->place;
     inbox->head.has_applied = true;
     inbox->head.applied = (struct pb_place){place->log_epoch, place->offset, place->sub};
-    fold_put(inbox->out, inbox->arena,
-             row_key_make(TABLE_USER_HEAD, inbox->record->key, NULL, 0), inbox_stamp(inbox),
-             pb_user_head_pack_v1(&inbox->head, inbox->arena));
+    fold_put(inbox->out, inbox->arena, row_key_make(TABLE_USER_HEAD, inbox->record->key, NULL, 0),
+             inbox_stamp(inbox), pb_user_head_pack_v1(&inbox->head, inbox->arena));
 }
 
 void inbox_device_change(struct inbox_state *inbox, const uint8_t *chat)
@@ -113,17 +112,15 @@ static enum status announce_apply(struct inbox_state *inbox)
     if (list.first_cseq == 0)
         list.first_cseq = announce->cseq;
     if (!announce->void_) {
-        struct pb_inbox_row pointer = {
-            .chat_id = announce->chat_id,
-            .cseq = announce->cseq,
-            .counts = announce->has_entry &&
-                      announce->entry.body_case == PB_ENTRY_BODY_MESSAGE};
+        struct pb_inbox_row pointer = {.chat_id = announce->chat_id,
+                                       .cseq = announce->cseq,
+                                       .counts = announce->has_entry && announce->entry.body_case ==
+                                                                            PB_ENTRY_BODY_MESSAGE};
         inbox_entry(inbox, &pointer, rides_along(announce) ? &announce->entry : NULL);
         list.last_useq = inbox->head.useq;
     }
-    fold_put(inbox->out, inbox->arena,
-             row_key_make(TABLE_USER_CHAT, inbox->record->key, chat, 0), inbox_stamp(inbox),
-             pb_user_chat_pack_v1(&list, inbox->arena));
+    fold_put(inbox->out, inbox->arena, row_key_make(TABLE_USER_CHAT, inbox->record->key, chat, 0),
+             inbox_stamp(inbox), pb_user_chat_pack_v1(&list, inbox->arena));
     inbox_head_write(inbox);
     if (names_removed(inbox, announce))
         inbox_device_change(inbox, chat);
@@ -145,8 +142,8 @@ static bool plain_entry(struct inbox_state *inbox, struct pb_entry *entry)
         entry->body.own = body->body.own;
     } else {
         const struct pb_repeat *repeat = &body->body.repeat;
-        const struct row *row = fold_row(inbox->reads, TABLE_USER_CHAT, inbox->record->key,
-                                         repeat->chat_id.at, 0);
+        const struct row *row =
+            fold_row(inbox->reads, TABLE_USER_CHAT, inbox->record->key, repeat->chat_id.at, 0);
         struct pb_user_chat list = {0};
         if (row != NULL && !fold_decode(&pb_user_chat_type, row, inbox->arena, &list))
             return false;

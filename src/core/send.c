@@ -253,10 +253,9 @@ void mark_on_rows(struct step *step)
     bool read = frame.body_case == PB_FRAME_BODY_READ;
     struct slice chat = read ? frame.body.read.chat_id : frame.body.delivered.chat_id;
     uint64_t upto = read ? frame.body.read.upto : frame.body.delivered.upto;
-    bool entitled =
-        step_row_message(step, step_row(step, 0, 0), &pb_chat_head_type, &head) &&
-        step_row_message(step, step_row(step, 0, 1), &pb_member_row_type, &member) &&
-        membership_active(membership_at(&member, head.cseq));
+    bool entitled = step_row_message(step, step_row(step, 0, 0), &pb_chat_head_type, &head) &&
+                    step_row_message(step, step_row(step, 0, 1), &pb_member_row_type, &member) &&
+                    membership_active(membership_at(&member, head.cseq));
     if (!entitled) {
         step_error(step, frame.req, PB_ERROR_CODE_DENIED);
         return;

@@ -21,7 +21,7 @@
 #include "core/command.h"
 
 #define ATTACH_RETRY_MS 2000u
-#define LIMITS_DEVICES 8u
+#define LIMITS_DEVICES  8u
 
 void session_config_init(struct session_config *config)
 {
@@ -55,20 +55,19 @@ static void on_opened(struct step *step)
     session->deadline_ms = step->event->mono_ms + config->sign_in_ms;
     memcpy(session->nonce, step->event->entropy, sizeof session->nonce);
     struct pb_frame frame = {.body_case = PB_FRAME_BODY_WELCOME};
-    frame.body.welcome = (struct pb_welcome){
-        .proto_min = 1,
-        .proto_max = 1,
-        .server_name = slice_text(config->server_name),
-        .nonce = SLICE_OF(session->nonce),
-        .log_epoch = config->log_epoch,
-        .now_ms = step->event->now_ms,
-        .has_limits = true,
-        .limits = {.frame_bytes = 1u << 20,
-                   .envelope_bytes = 1u << 16,
-                   .devices = LIMITS_DEVICES,
-                   .window_entries = config->window_entries,
-                   .window_bytes = config->window_bytes},
-        .sign_up = (enum pb_sign_up)config->sign_up};
+    frame.body.welcome = (struct pb_welcome){.proto_min = 1,
+                                             .proto_max = 1,
+                                             .server_name = slice_text(config->server_name),
+                                             .nonce = SLICE_OF(session->nonce),
+                                             .log_epoch = config->log_epoch,
+                                             .now_ms = step->event->now_ms,
+                                             .has_limits = true,
+                                             .limits = {.frame_bytes = 1u << 20,
+                                                        .envelope_bytes = 1u << 16,
+                                                        .devices = LIMITS_DEVICES,
+                                                        .window_entries = config->window_entries,
+                                                        .window_bytes = config->window_bytes},
+                                             .sign_up = (enum pb_sign_up)config->sign_up};
     step_send(step, &frame);
 }
 
@@ -208,15 +207,12 @@ static void on_rpc(struct step *step)
         if (device)
             step_goaway(step, PB_GOAWAY_REASON_SIGNED_OUT, 0);
         break;
-    case PB_RPC_BODY_OUTCOME:
-        on_outcome(step, &rpc->body.outcome);
-        break;
+    case PB_RPC_BODY_OUTCOME: on_outcome(step, &rpc->body.outcome); break;
     case PB_RPC_BODY_NONE:
     case PB_RPC_BODY_ATTACH:
     case PB_RPC_BODY_DETACH:
     case PB_RPC_BODY_ACKED:
-    default:
-        break; /* for owners */
+    default: break; /* for owners */
     }
 }
 
@@ -280,40 +276,25 @@ static void dispatch(struct step *step)
 {
     struct session *session = step->session;
     switch (step->event->kind) {
-    case EVENT_OPENED:
-        on_opened(step);
-        break;
-    case EVENT_FRAME:
-        on_frame(step);
-        break;
+    case EVENT_OPENED: on_opened(step); break;
+    case EVENT_FRAME: on_frame(step); break;
     case EVENT_APPENDED: {
         const struct command *command = command_find(step->event->ticket.op);
         if (command != NULL && command->on_appended != NULL)
             command->on_appended(step);
         break;
     }
-    case EVENT_RPC:
-        on_rpc(step);
-        break;
-    case EVENT_ROWS:
-        on_rows(step);
-        break;
-    case EVENT_HASHED:
-        on_hashed(step);
-        break;
+    case EVENT_RPC: on_rpc(step); break;
+    case EVENT_ROWS: on_rows(step); break;
+    case EVENT_HASHED: on_hashed(step); break;
     case EVENT_OWNER_CHANGED:
         if (session->state == SESSION_LIVE || session->state == SESSION_ATTACHING)
             hello_attach(step, true);
         break;
-    case EVENT_DRAIN:
-        step_goaway(step, PB_GOAWAY_REASON_DRAIN, step->event->retry_ms);
-        break;
-    case EVENT_CLOSED:
-        on_closed(step);
-        break;
+    case EVENT_DRAIN: step_goaway(step, PB_GOAWAY_REASON_DRAIN, step->event->retry_ms); break;
+    case EVENT_CLOSED: on_closed(step); break;
     case EVENT_TIMER:
-    case EVENT_WRITABLE:
-        break;
+    case EVENT_WRITABLE: break;
     }
 }
 
@@ -322,8 +303,8 @@ void session_step(struct session *session, const struct session_config *config,
 {
     assert(effects->count == 0 && effects->max >= SESSION_EFFECTS_MAX);
     struct step step = {session, config, event, arena, effects, event->output_bytes};
-    bool completion = event->kind == EVENT_APPENDED || event->kind == EVENT_ROWS ||
-                      event->kind == EVENT_HASHED;
+    bool completion =
+        event->kind == EVENT_APPENDED || event->kind == EVENT_ROWS || event->kind == EVENT_HASHED;
     if (completion && session->in_flight > 0)
         session->in_flight--;
     if (session->state == SESSION_CLOSING)

@@ -23,9 +23,9 @@
 #include "core/event.h"
 
 #define SESSION_BYTES_MAX 512u
-#define SESSION_FLIGHTS 8u
-#define SESSION_STALLED 4u
-#define SESSION_WAITING 4u
+#define SESSION_FLIGHTS   8u
+#define SESSION_STALLED   4u
+#define SESSION_WAITING   4u
 
 enum session_state {
     SESSION_NEW,       /* before OPENED */
@@ -33,7 +33,7 @@ enum session_state {
     SESSION_GRANTED,   /* a user, by password: may enrol one device, nothing else */
     SESSION_ATTACHING, /* a device, by signature: the owner of its inbox was asked */
     SESSION_LIVE,
-    SESSION_CLOSING,   /* CLOSE was said, or CLOSED came: no effect any more */
+    SESSION_CLOSING, /* CLOSE was said, or CLOSED came: no effect any more */
     SESSION_STATES
 };
 
@@ -68,7 +68,7 @@ struct session_config {
     enum sign_up_policy sign_up;
     /* INVITE is allowed to everybody; else to owners of the server (by parleyctl) */
     bool members_invite;
-    bool read_only;      /* damage or rollback: no writes */
+    bool read_only; /* damage or rollback: no writes */
     struct witness_keys witness;
     uint64_t tail_max;       /* head − cursor above it → SNAPSHOT; default 5,000 */
     uint32_t window_entries; /* default 256 */

@@ -13,17 +13,17 @@
 #include "wire/devlist.h"
 
 #define PASSWORD_LETTERS_MIN 15u
-#define INVITE_USES_MAX 100u
-#define INVITE_DAYS_MAX 30u
-#define INVITE_DAYS 7u
-#define DAY_MS 86400000u
-#define ATTACH_RETRY_MS 2000u
-#define SECRET_BYTES 16u
+#define INVITE_USES_MAX      100u
+#define INVITE_DAYS_MAX      30u
+#define INVITE_DAYS          7u
+#define DAY_MS               86400000u
+#define ATTACH_RETRY_MS      2000u
+#define SECRET_BYTES         16u
 
 /* The commonest passwords that are long enough; the long list belongs to clients. */
 static const char *const common[] = {
-    "passwordpassword", "password12345678", "123456789012345", "1234567890123456",
-    "qwertyuiopasdfgh", "qwertyuiop12345", "aaaaaaaaaaaaaaa", "111111111111111",
+    "passwordpassword", "password12345678", "123456789012345",       "1234567890123456",
+    "qwertyuiopasdfgh", "qwertyuiop12345",  "aaaaaaaaaaaaaaa",       "111111111111111",
     "000000000000000",  "iloveyouiloveyou", "letmeinletmeinletmein", "correcthorsebatterystaple"};
 
 static bool password_strong(struct slice text)
@@ -89,8 +89,7 @@ void register_on_hashed(struct step *step)
 {
     struct session *session = step->session;
     struct pb_frame frame;
-    if (!step_held_frame(step, &frame) ||
-        !step_wait(step, frame.req, PB_FRAME_BODY_REGISTER)) {
+    if (!step_held_frame(step, &frame) || !step_wait(step, frame.req, PB_FRAME_BODY_REGISTER)) {
         session->signing_in = false;
         return;
     }
@@ -434,8 +433,8 @@ void password_set_on_rows(struct step *step)
     if (!step_held_frame(step, &frame))
         return;
     (void)step_row_message(step, step_row(step, 0, 0), &pb_user_row_type, &user);
-    step_verify(step, frame.body.password_set.old_password, user.password_hash,
-                step->event->ticket, step->event->held);
+    step_verify(step, frame.body.password_set.old_password, user.password_hash, step->event->ticket,
+                step->event->held);
 }
 
 void password_set_on_hashed(struct step *step)

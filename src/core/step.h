@@ -15,12 +15,12 @@
 #include "wire/gen/row.pb.h"
 #include "wire/gen/rpc.pb.h"
 
-#define ROW_VERSION 1u
-#define TOPIC_OF_CHATS 1u /* enum topic, ports/bus.h */
-#define TOPIC_OF_USERS 2u
+#define ROW_VERSION           1u
+#define TOPIC_OF_CHATS        1u /* enum topic, ports/bus.h */
+#define TOPIC_OF_USERS        2u
 #define SESSION_IN_FLIGHT_MAX 128u
-#define ANSWER_BYTES_MAX (768u << 10) /* of pages: well below the frame's 1 MiB */
-#define BUSY_RETRY_MS 500u
+#define ANSWER_BYTES_MAX      (768u << 10) /* of pages: well below the frame's 1 MiB */
+#define BUSY_RETRY_MS         500u
 
 /* Operations in flight that no frame asked for: above all frame tags. */
 enum { OP_TAIL = 200, OP_HEAD = 201 };

@@ -9,9 +9,9 @@
 
 #include "base/slice.h"
 
-#define SHA256_BYTES 32
-#define SHA1_BYTES 20
-#define ED25519_PUBLIC_BYTES 32
+#define SHA256_BYTES            32
+#define SHA1_BYTES              20
+#define ED25519_PUBLIC_BYTES    32
 #define ED25519_SIGNATURE_BYTES 64
 
 /* Hash of the parts, joined. */

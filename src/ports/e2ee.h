@@ -18,30 +18,31 @@
 #include "base/id.h"
 #include "base/slice.h"
 
-#define E2EE_KEY_BYTES 32
-#define E2EE_SIG_BYTES 64
-#define E2EE_CONTEXT_BYTES 108 /* envelope header ‖ user_id ‖ mid */
-#define E2EE_SEAL_BYTES 80     /* tag and signature behind the padded content */
-#define E2EE_ROW_BYTES_MAX 512
+#define E2EE_KEY_BYTES       32
+#define E2EE_SIG_BYTES       64
+#define E2EE_CONTEXT_BYTES   108 /* envelope header ‖ user_id ‖ mid */
+#define E2EE_SEAL_BYTES      80  /* tag and signature behind the padded content */
+#define E2EE_ROW_BYTES_MAX   512
 #define E2EE_VAULT_BYTES_MAX 512
 
-enum e2ee_error { /* e2ee §15 */
-                  E2EE_OK = 0,
-                  E2EE_ARG = -1,
-                  E2EE_FORMAT = -2,
-                  E2EE_CRYPTO = -3,
-                  E2EE_POLICY = -4,
-                  E2EE_EPOCH = -5,
-                  E2EE_STATE = -6,
-                  E2EE_REJOIN = -7,
-                  E2EE_LIMIT = -8,
-                  E2EE_TIME = -9,
-                  E2EE_SUITE = -10,
-                  E2EE_IDENTITY = -11,
-                  E2EE_DEVLIST = -12,
-                  E2EE_RANDOM = -13,
-                  E2EE_INTERNAL = -14,
-                  E2EE_KT = -15,
+/* e2ee §15 */
+enum e2ee_error {
+    E2EE_OK = 0,
+    E2EE_ARG = -1,
+    E2EE_FORMAT = -2,
+    E2EE_CRYPTO = -3,
+    E2EE_POLICY = -4,
+    E2EE_EPOCH = -5,
+    E2EE_STATE = -6,
+    E2EE_REJOIN = -7,
+    E2EE_LIMIT = -8,
+    E2EE_TIME = -9,
+    E2EE_SUITE = -10,
+    E2EE_IDENTITY = -11,
+    E2EE_DEVLIST = -12,
+    E2EE_RANDOM = -13,
+    E2EE_INTERNAL = -14,
+    E2EE_KT = -15,
 };
 
 /* What a message to sign must begin with: no signature serves twice. */

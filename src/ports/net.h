@@ -14,15 +14,17 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-typedef struct { uint32_t index, generation; } net_conn;
+typedef struct {
+    uint32_t index, generation;
+} net_conn;
 
 enum net_event_kind {
-    NET_ACCEPTED, /* conn, peer */
-    NET_CONNECTED,/* conn: an outgoing one stands (clients, tools) */
-    NET_RECEIVED, /* conn, bytes: all unconsumed bytes so far */
-    NET_SENT,     /* conn, sent: all submitted bytes left */
-    NET_CLOSED,   /* conn, status: by the peer or an error; the last event of a connection */
-    NET_WOKEN,    /* a waker was called */
+    NET_ACCEPTED,  /* conn, peer */
+    NET_CONNECTED, /* conn: an outgoing one stands (clients, tools) */
+    NET_RECEIVED,  /* conn, bytes: all unconsumed bytes so far */
+    NET_SENT,      /* conn, sent: all submitted bytes left */
+    NET_CLOSED,    /* conn, status: by the peer or an error; the last event of a connection */
+    NET_WOKEN,     /* a waker was called */
 };
 
 struct net_event {

@@ -18,7 +18,7 @@
 #include "wire/upgrade.h"
 
 #define DEFAULT_HTTP_MS 10000u
-#define LINGER_MS 5000u
+#define LINGER_MS       5000u
 #define RECEIVE_BYTES \
     (16u * 1024u) /* what a net port holds for us: a whole frame up to this is never copied */
 
@@ -240,7 +240,7 @@ static void frame_in(struct gateway *gateway, struct slab_handle handle, struct 
     struct event event = {.kind = EVENT_FRAME, .bytes = frame};
     enum rate_class class = session_rate(frame);
     const uint8_t *key = ID_IS_ZERO(conn->session.user) ? conn->peer : conn->session.user.at;
-    event.limit_retry_ms = limiter_take(&gateway->limiter, (uint8_t)class, key, mono_ms(gateway));
+    event.limit_retry_ms = limiter_take(&gateway->limiter, (uint8_t) class, key, mono_ms(gateway));
     gateway->counts.limited += event.limit_retry_ms > 0;
     gateway->counts.frames_in++;
     conn_step(gateway, handle, &event);
@@ -287,23 +287,13 @@ static bool ws_take(struct gateway *gateway, struct slab_handle handle, struct g
     ws_feed(&conn->ws, conn->in + *used, conn->in_bytes - *used, &consumed, &event);
     *used += consumed;
     switch (event.kind) {
-    case WS_NONE:
-        return false;
-    case WS_MESSAGE:
-        frame_in(gateway, handle, conn, event.payload);
-        break;
-    case WS_PIECE:
-        piece_in(gateway, handle, conn, &event);
-        break;
-    case WS_PING:
-        ws_pong(conn, event.payload);
-        break;
-    case WS_PONG:
-        break;
+    case WS_NONE: return false;
+    case WS_MESSAGE: frame_in(gateway, handle, conn, event.payload); break;
+    case WS_PIECE: piece_in(gateway, handle, conn, &event); break;
+    case WS_PING: ws_pong(conn, event.payload); break;
+    case WS_PONG: break;
     case WS_CLOSE:
-    case WS_ERROR:
-        ws_fail(gateway, handle, conn, event.code);
-        break;
+    case WS_ERROR: ws_fail(gateway, handle, conn, event.code); break;
     }
     return true;
 }
@@ -379,16 +369,11 @@ void gateway_on_net(struct gateway *gateway, const struct net_event *event)
         if (!conn->closed)
             conn_feed(gateway, handle, conn);
         break;
-    case NET_SENT:
-        sent(gateway, handle, conn);
-        break;
-    case NET_CLOSED:
-        conn_drop(gateway, handle, false);
-        break;
+    case NET_SENT: sent(gateway, handle, conn); break;
+    case NET_CLOSED: conn_drop(gateway, handle, false); break;
     case NET_ACCEPTED:
     case NET_CONNECTED:
-    case NET_WOKEN:
-        break;
+    case NET_WOKEN: break;
     }
 }
 
@@ -396,20 +381,15 @@ void gateway_on_net(struct gateway *gateway, const struct net_event *event)
 static uint64_t rpc_session(const struct pb_rpc *rpc)
 {
     switch (rpc->body_case) {
-    case PB_RPC_BODY_ATTACHED:
-        return rpc->body.attached.session;
-    case PB_RPC_BODY_FENCE:
-        return rpc->body.fence.session;
-    case PB_RPC_BODY_REVOKE:
-        return rpc->body.revoke.session;
-    case PB_RPC_BODY_OUTCOME:
-        return rpc->body.outcome.session;
+    case PB_RPC_BODY_ATTACHED: return rpc->body.attached.session;
+    case PB_RPC_BODY_FENCE: return rpc->body.fence.session;
+    case PB_RPC_BODY_REVOKE: return rpc->body.revoke.session;
+    case PB_RPC_BODY_OUTCOME: return rpc->body.outcome.session;
     case PB_RPC_BODY_NONE:
     case PB_RPC_BODY_ATTACH:
     case PB_RPC_BODY_DETACH:
     case PB_RPC_BODY_ACKED:
-    case PB_RPC_BODY_DELIVER:
-        return 0;
+    case PB_RPC_BODY_DELIVER: return 0;
     }
     return 0;
 }

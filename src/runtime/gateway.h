@@ -29,9 +29,9 @@
 #include "runtime/output.h"
 #include "wire/ws.h"
 
-#define FRAME_BYTES_MAX (1u << 20)
-#define FRAME_BYTES_STRANGER 8192u
-#define GATEWAY_TOKEN (UINT64_C(1) << 63) /* marks the gateway's tokens on ports it shares */
+#define FRAME_BYTES_MAX       (1u << 20)
+#define FRAME_BYTES_STRANGER  8192u
+#define GATEWAY_TOKEN         (UINT64_C(1) << 63) /* marks its tokens on shared ports */
 #define GATEWAY_ENTROPY_BYTES 4096u
 
 struct gateway_ports {
@@ -45,13 +45,13 @@ struct gateway_ports {
 
 struct gateway_options {
     uint32_t connections_max;
-    uint32_t operations_max;      /* appends, reads and hashes in flight, all sessions together */
-    const struct slice *origins;  /* web pages that may connect (wire/origin.h) */
+    uint32_t operations_max;     /* appends, reads and hashes in flight, all sessions together */
+    const struct slice *origins; /* web pages that may connect (wire/origin.h) */
     size_t origins_count;
-    struct slice discovery;       /* body of /.well-known/parley */
-    const struct limit *limits;   /* RATE_CLASSES of them */
-    uint32_t http_ms;             /* to the end of the request head, from accept */
-    uint32_t write_stall_ms;      /* output that does not move */
+    struct slice discovery;     /* body of /.well-known/parley */
+    const struct limit *limits; /* RATE_CLASSES of them */
+    uint32_t http_ms;           /* to the end of the request head, from accept */
+    uint32_t write_stall_ms;    /* output that does not move */
 };
 
 /* Counters for metrics; gauges are conns.used, operations.used, timers.slab.used. */
@@ -64,11 +64,11 @@ struct gateway {
     struct gateway_ports ports;
     struct gateway_options options;
     struct session_config config;
-    struct slab conns;      /* struct gateway_conn */
-    struct slab operations; /* struct gateway_operation */
-    struct timers timers;   /* token = connection */
-    struct queue done;      /* operations completed, not yet told to their session */
-    struct queue dirty;     /* connections with output or input to look at before the turn ends */
+    struct slab conns;        /* struct gateway_conn */
+    struct slab operations;   /* struct gateway_operation */
+    struct timers timers;     /* token = connection */
+    struct queue done;        /* operations completed, not yet told to their session */
+    struct queue dirty;       /* connections with output or input to look at before the turn ends */
     uint32_t reads_in_flight; /* store requests: at most STORE_REQUESTS_MAX, then BUSY */
     struct limiter limiter;
     struct arena step;
@@ -76,7 +76,7 @@ struct gateway {
     struct clock_reading now;
     uint8_t entropy[GATEWAY_ENTROPY_BYTES];
     uint32_t entropy_used;
-    bool rollback;          /* a session proved it: the node must go read-only */
+    bool rollback; /* a session proved it: the node must go read-only */
     uint64_t rollback_claim, rollback_head;
     struct gateway_counts counts;
 };

@@ -5,9 +5,9 @@
 #include "runtime/gateway.h"
 
 enum conn_phase {
-    CONN_HTTP,      /* a request head is awaited */
+    CONN_HTTP, /* a request head is awaited */
     CONN_WEBSOCKET,
-    CONN_LINGER,    /* the last bytes leave, then it is closed */
+    CONN_LINGER, /* the last bytes leave, then it is closed */
 };
 
 struct gateway_conn {

@@ -207,31 +207,17 @@ static void effect_run(struct gateway *gateway, struct slab_handle handle,
                        struct gateway_conn *conn, const struct effect *effect)
 {
     switch (effect->kind) {
-    case EFFECT_SEND:
-        run_send(gateway, conn, effect->bytes);
-        break;
-    case EFFECT_SUBMIT:
-        run_submit(gateway, handle, effect);
-        break;
-    case EFFECT_READ:
-        run_read(gateway, handle, effect);
-        break;
-    case EFFECT_PASSWORD:
-        run_password(gateway, handle, effect);
-        break;
-    case EFFECT_RPC:
-        run_rpc(gateway, effect);
-        break;
+    case EFFECT_SEND: run_send(gateway, conn, effect->bytes); break;
+    case EFFECT_SUBMIT: run_submit(gateway, handle, effect); break;
+    case EFFECT_READ: run_read(gateway, handle, effect); break;
+    case EFFECT_PASSWORD: run_password(gateway, handle, effect); break;
+    case EFFECT_RPC: run_rpc(gateway, effect); break;
     case EFFECT_ARM:
         conn->session_due_ms = effect->at_mono_ms;
         conn_arm(gateway, handle, conn);
         break;
-    case EFFECT_CLOSE:
-        run_close(gateway, handle, conn, effect);
-        break;
-    case EFFECT_ALARM:
-        run_alarm(gateway, effect);
-        break;
+    case EFFECT_CLOSE: run_close(gateway, handle, conn, effect); break;
+    case EFFECT_ALARM: run_alarm(gateway, effect); break;
     }
 }
 
@@ -291,8 +277,7 @@ static void deliver_rows(struct gateway *gateway, struct gateway_operation *oper
     event->results_count = operation->requests_count;
     if (operation->requests_count == 0)
         return;
-    struct rows *results =
-        ARENA_ARRAY(&operation->arena, struct rows, operation->requests_count);
+    struct rows *results = ARENA_ARRAY(&operation->arena, struct rows, operation->requests_count);
     if (!results) {
         event->status = STATUS_BUSY;
         event->results_count = 0;
@@ -317,9 +302,7 @@ void operation_deliver(struct gateway *gateway, struct slab_handle handle)
         event.partition = operation->partition;
         event.offset = operation->offset;
         break;
-    case OPERATION_READ:
-        deliver_rows(gateway, operation, &event);
-        break;
+    case OPERATION_READ: deliver_rows(gateway, operation, &event); break;
     case OPERATION_PASSWORD:
         event.kind = EVENT_HASHED;
         event.match = operation->match;

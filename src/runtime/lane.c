@@ -119,8 +119,7 @@ static void submit(struct lane *lane, struct store_request *request)
 static void submit_commit(struct lane *lane, const struct row_write *writes, size_t count)
 {
     struct store_request *request = &lane->requests[0];
-    *request =
-        (struct store_request){.op = STORE_COMMIT, .writes = writes, .writes_count = count};
+    *request = (struct store_request){.op = STORE_COMMIT, .writes = writes, .writes_count = count};
     submit(lane, request);
 }
 
@@ -360,8 +359,8 @@ static bool next_record(struct lane *lane)
         return true;
     }
     if (lane->folded == lane->records_count || lane->cut ||
-        (lane->folded > 0 && (lane->arena.used > LANE_ARENA_CUT_BYTES ||
-                              lane->overlay.count > OVERLAY_ROWS_MAX / 8)))
+        (lane->folded > 0 &&
+         (lane->arena.used > LANE_ARENA_CUT_BYTES || lane->overlay.count > OVERLAY_ROWS_MAX / 8)))
         return false;
     struct fold_record *at = ARENA_NEW(&lane->arena, struct fold_record);
     if (at == NULL)
@@ -379,8 +378,7 @@ static void fold_one(struct lane *lane)
         return;
     }
     struct fold_outcome *outcome = ARENA_NEW(&lane->arena, struct fold_outcome);
-    if (outcome == NULL ||
-        fold_apply(lane->at, &lane->reads, &lane->arena, outcome) != STATUS_OK) {
+    if (outcome == NULL || fold_apply(lane->at, &lane->reads, &lane->arena, outcome) != STATUS_OK) {
         lane->state = LANE_FAILED;
         return;
     }
@@ -430,11 +428,10 @@ static void append_more(struct lane *lane)
         struct slice bytes = pb_record_pack_v1(emission->body, &lane->arena);
         uint64_t token = lane->token_base | (uint64_t)(lane->append_round & 0xFF) << ROUND_SHIFT |
                          lane->appended;
-        enum status status =
-            lane->arena.exhausted
-                ? STATUS_IO
-                : lane->bus->vtable->append(lane->bus, emission->topic, emission->key, bytes,
-                                            token);
+        enum status status = lane->arena.exhausted
+                                 ? STATUS_IO
+                                 : lane->bus->vtable->append(lane->bus, emission->topic,
+                                                             emission->key, bytes, token);
         arena_rewind(&lane->arena, mark);
         if (status == STATUS_BUSY)
             return;
@@ -449,8 +446,7 @@ static void append_more(struct lane *lane)
 void lane_on_appended(struct lane *lane, uint64_t token, enum status status)
 {
     size_t emission = token & ((1u << ROUND_SHIFT) - 1);
-    if (lane->state != LANE_APPEND ||
-        (token >> ROUND_SHIFT & 0xFF) != (lane->append_round & 0xFF))
+    if (lane->state != LANE_APPEND || (token >> ROUND_SHIFT & 0xFF) != (lane->append_round & 0xFF))
         return;
     lane->append_done++;
     if (status != STATUS_OK && (lane->append_failed == 0 || emission + 1 < lane->append_failed))
@@ -471,9 +467,8 @@ static bool appends_finished(struct lane *lane)
 
 static bool batch_finish(struct lane *lane)
 {
-    uint64_t done = lane->folded == lane->records_count
-                        ? lane->next_offset
-                        : lane->records[lane->folded].place.offset;
+    uint64_t done = lane->folded == lane->records_count ? lane->next_offset
+                                                        : lane->records[lane->folded].place.offset;
     lane->done_offset = done;
     lane->bus->vtable->commit(lane->bus, lane->topic, lane->partition, done);
     lane->state = LANE_FILL;
@@ -513,9 +508,7 @@ static void batch_reset(struct lane *lane)
 static bool advance(struct lane *lane)
 {
     switch (lane->state) {
-    case LANE_START:
-        start(lane);
-        return lane->in_flight == 0 && lane->state == LANE_START;
+    case LANE_START: start(lane); return lane->in_flight == 0 && lane->state == LANE_START;
     case LANE_FILL:
         if (lane->records_count == 0 && lane->seek) {
             lane->seek = false;
@@ -525,15 +518,9 @@ static bool advance(struct lane *lane)
             return false;
         lane->state = next_record(lane) ? LANE_FOLD : LANE_FAILED;
         return true;
-    case LANE_FOLD:
-        fold_one(lane);
-        return true;
-    case LANE_READ:
-        lane->state = reads_done(lane) ? LANE_FOLD : LANE_FAILED;
-        return true;
-    case LANE_COMMIT:
-        commit(lane);
-        return true;
+    case LANE_FOLD: fold_one(lane); return true;
+    case LANE_READ: lane->state = reads_done(lane) ? LANE_FOLD : LANE_FAILED; return true;
+    case LANE_COMMIT: commit(lane); return true;
     case LANE_APPEND:
         if (!appends_finished(lane) || lane->state == LANE_FAILED)
             return false;
@@ -541,12 +528,10 @@ static bool advance(struct lane *lane)
         if (lane->late_count > 0)
             submit_commit(lane, lane->late, lane->late_count);
         return true;
-    case LANE_LATE:
-        return batch_finish(lane);
+    case LANE_LATE: return batch_finish(lane);
     case LANE_FREE:
     case LANE_FAILED:
-    default:
-        return false;
+    default: return false;
     }
 }
 

@@ -21,11 +21,11 @@
 #include "ports/store.h"
 #include "runtime/overlay.h"
 
-#define LANE_RECORDS_MAX 256u
-#define LANE_BYTES_MAX (1024u * 1024u)
+#define LANE_RECORDS_MAX     256u
+#define LANE_BYTES_MAX       (1024u * 1024u)
 #define LANE_ARENA_BYTES_MAX ((size_t)256 << 20)
 #define LANE_ARENA_CUT_BYTES ((size_t)16 << 20)
-#define LANE_TOKEN_BIT (UINT64_C(1) << 63)
+#define LANE_TOKEN_BIT       (UINT64_C(1) << 63)
 
 enum lane_state {
     LANE_FREE,
@@ -69,7 +69,7 @@ struct lane {
     size_t bytes;
     uint64_t next_offset; /* one past the newest record taken */
     uint64_t done_offset; /* one past the newest record finished */
-    bool seek; /* a record was turned away: consume again from next_offset */
+    bool seek;            /* a record was turned away: consume again from next_offset */
 
     /* The record being folded, or a child of it. */
     const struct fold_record *at; /* in the arena: what it bears points into its key */

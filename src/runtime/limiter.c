@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 
-#define SWEEP_MS 1000 /* at most one sweep a second, and only when there is no place */
+#define SWEEP_MS   1000 /* at most one sweep a second, and only when there is no place */
 #define SWEEP_KEYS 1024
 
 enum status limiter_open(struct limiter *limiter, const struct limit *limits, uint32_t limits_count,

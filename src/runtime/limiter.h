@@ -13,7 +13,7 @@
 #include "base/map.h"
 #include "base/status.h"
 
-#define LIMITER_BUCKETS 65536u
+#define LIMITER_BUCKETS   65536u
 #define LIMITER_KEY_BYTES (1 + ID_BYTES)
 
 struct limit {

@@ -8,8 +8,8 @@
 #include "base/memory.h"
 
 #define JOB_ARENA_BYTES ((size_t)64 << 20)
-#define JOB_SHIFT 40u /* token: bit 62 | job | round 24 | receipt 8 */
-#define ROUND_SHIFT 8u
+#define JOB_SHIFT       40u /* token: bit 62 | job | round 24 | receipt 8 */
+#define ROUND_SHIFT     8u
 
 enum status live_open(struct live *live, struct bus *bus, struct store *store, struct rpc *rpc,
                       uint32_t devices_max)
@@ -23,8 +23,7 @@ enum status live_open(struct live *live, struct bus *bus, struct store *store, s
     live->dirty = live->dirty_last = LIVE_NONE;
     live->devices = memory_array(devices_max, sizeof *live->devices);
     live->waiting = memory_array(LIVE_WAITING_MAX, sizeof *live->waiting);
-    enum status status =
-        live->devices == NULL || live->waiting == NULL ? STATUS_BUSY : STATUS_OK;
+    enum status status = live->devices == NULL || live->waiting == NULL ? STATUS_BUSY : STATUS_OK;
     if (status == STATUS_OK)
         status = map_open(&live->by_device, devices_max, ID_BYTES, seed);
     if (status == STATUS_OK)
@@ -359,8 +358,7 @@ static bool device_listed(struct live_job *job, const struct row *row)
 {
     struct pb_device_row device;
     return row->found && fold_decode(&pb_device_row_type, row, &job->arena, &device) &&
-           device.removed_n == 0 &&
-           memcmp(device.user_id.at, job->attach.user, ID_BYTES) == 0;
+           device.removed_n == 0 && memcmp(device.user_id.at, job->attach.user, ID_BYTES) == 0;
 }
 
 static void attach_decide(struct live *live, struct live_job *job)
@@ -526,8 +524,7 @@ static void ack_marks(struct live *live, struct live_job *job)
         return;
     }
     for (size_t i = 0; i < job->receipts_count; i++)
-        job->keys[i] =
-            row_key_make(TABLE_MARK, job->receipts[i].chat, job->attach.user, 0);
+        job->keys[i] = row_key_make(TABLE_MARK, job->receipts[i].chat, job->attach.user, 0);
     job->state = LIVE_ACK_MARKS;
     read_keys(live, job, job->receipts_count);
 }

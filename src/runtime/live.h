@@ -19,12 +19,12 @@
 #include "core/fold.h"
 #include "wire/gen/rpc.pb.h"
 
-#define LIVE_JOBS 16u
+#define LIVE_JOBS        16u
 #define LIVE_WAITING_MAX 4096u
-#define LIVE_PAGE 500u  /* entries of one step of an ACK */
-#define LIVE_CHATS 64u  /* chats of one step of an ACK */
-#define LIVE_NONE UINT32_MAX
-#define LIVE_TOKEN_BIT (UINT64_C(1) << 62)
+#define LIVE_PAGE        500u /* entries of one step of an ACK */
+#define LIVE_CHATS       64u  /* chats of one step of an ACK */
+#define LIVE_NONE        UINT32_MAX
+#define LIVE_TOKEN_BIT   (UINT64_C(1) << 62)
 
 struct live_attach {
     uint8_t user[ID_BYTES], device[ID_BYTES];

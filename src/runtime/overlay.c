@@ -80,8 +80,8 @@ bool overlay_covers(const struct overlay *overlay, const struct fold_want *want)
 /* Write `over` onto `row`, as the store will. */
 static void lay(struct row *row, const struct row *over)
 {
-    struct row_write write = {max_table(over->key.table) ? ROW_MAX : ROW_PUT, over->key,
-                              over->stamp, over->value, {0}};
+    struct row_write write = {
+        max_table(over->key.table) ? ROW_MAX : ROW_PUT, over->key, over->stamp, over->value, {0}};
     memcpy(write.columns, over->columns, sizeof write.columns);
     (void)row_merge(row, &write);
 }

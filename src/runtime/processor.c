@@ -26,8 +26,7 @@ static enum status lane_add(struct processor *processor, enum topic topic, uint3
         if (lane == NULL)
             return STATUS_BUSY;
         lane->index = i;
-        enum status status =
-            lane_open(lane, processor->bus, processor->store, topic, partition);
+        enum status status = lane_open(lane, processor->bus, processor->store, topic, partition);
         if (status != STATUS_OK) {
             memory_free(lane);
             return status;
@@ -105,9 +104,7 @@ void processor_on_bus(struct processor *processor, const struct bus_event *event
     uint32_t partition = event->kind == BUS_RECORD ? event->record.partition : event->partition;
     uint32_t at = lane_of(processor, topic, partition);
     switch (event->kind) {
-    case BUS_APPENDED:
-        on_appended(processor, event);
-        break;
+    case BUS_APPENDED: on_appended(processor, event); break;
     case BUS_RECORD:
         if (at != PROCESSOR_LANES_MAX)
             lane_on_record(processor->lanes[at], &event->record);
@@ -121,14 +118,9 @@ void processor_on_bus(struct processor *processor, const struct bus_event *event
             lane_add(processor, topic, partition) != STATUS_OK)
             processor->failed = true;
         break;
-    case BUS_REVOKED:
-        on_revoked(processor, event);
-        break;
-    case BUS_FAILED:
-        processor->live.read_only = true;
-        break;
-    default:
-        break;
+    case BUS_REVOKED: on_revoked(processor, event); break;
+    case BUS_FAILED: processor->live.read_only = true; break;
+    default: break;
     }
 }
 

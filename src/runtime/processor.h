@@ -11,7 +11,7 @@
 #include "runtime/live.h"
 
 #define PROCESSOR_LANES_MAX 32u
-#define PROCESSOR_LAG_MAX 100000u
+#define PROCESSOR_LAG_MAX   100000u
 
 struct processor {
     struct bus *bus;

@@ -112,8 +112,7 @@ enum status shard_open(struct shard *shard, const struct gateway_ports *ports,
 {
     *shard = (struct shard){.ports = *ports, .clock = clock};
     arena_init(&shard->arena, RPC_BYTES_MAX * 5);
-    enum status status =
-        gateway_open(&shard->gateway, ports, &options->gateway, &options->session);
+    enum status status = gateway_open(&shard->gateway, ports, &options->gateway, &options->session);
     if (status == STATUS_OK && options->processes) {
         assert(options->processor_store);
         status = processor_open(&shard->processor, ports->bus, options->processor_store, ports->rpc,

@@ -10,7 +10,7 @@
 #include "runtime/gateway.h"
 #include "runtime/processor.h"
 
-#define SHARD_EVENTS 256u
+#define SHARD_EVENTS  256u
 #define SHARD_WAIT_MS 100 /* the longest sleep: adapters have timers of their own (seals, spares) */
 
 struct shard {
@@ -18,7 +18,7 @@ struct shard {
     struct clock_port *clock;
     struct gateway gateway;
     struct processor processor;
-    bool processes; /* this shard folds */
+    bool processes;     /* this shard folds */
     struct arena arena; /* RPC messages of one turn */
     struct net_event net_events[SHARD_EVENTS];
     struct bus_event bus_events[SHARD_EVENTS];

@@ -19,14 +19,14 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define DEVLIST_BYTES_MAX 8192
-#define DEVLIST_DEVICES_MAX 8
-#define DEVLIST_NAME_BYTES_MAX 80
-#define DEVLIST_USERNAME_BYTES_MAX 32
-#define DEVLIST_SIG_BYTES 64
-#define DEVLIST_RESET 1 /* flags: identity reset */
-#define DEVLIST_AIK_MESSAGE_BYTES (14 + ID_BYTES + 4 + 32)
-#define DEVLIST_DSK_LABEL_BYTES 18
+#define DEVLIST_BYTES_MAX                 8192
+#define DEVLIST_DEVICES_MAX               8
+#define DEVLIST_NAME_BYTES_MAX            80
+#define DEVLIST_USERNAME_BYTES_MAX        32
+#define DEVLIST_SIG_BYTES                 64
+#define DEVLIST_RESET                     1 /* flags: identity reset */
+#define DEVLIST_AIK_MESSAGE_BYTES         (14 + ID_BYTES + 4 + 32)
+#define DEVLIST_DSK_LABEL_BYTES           18
 #define DEVLIST_SESSION_MESSAGE_BYTES_MAX (18 + 255 + 32 + ID_BYTES + 8)
 
 struct devlist_device {
@@ -39,7 +39,7 @@ struct devlist_device {
 
 struct devlist {
     uint8_t user[ID_BYTES];
-    uint32_t n; /* 1, 2, 3 … */
+    uint32_t n;           /* 1, 2, 3 … */
     uint8_t previous[32]; /* SHA-256 of list n − 1; zeros in the first */
     uint8_t flags;
     uint8_t aik[32];
@@ -90,7 +90,7 @@ struct devlist_proof {
 
 enum devlist_fault {
     DEVLIST_OK = 0,
-    DEVLIST_FAULT_NUMBER,    /* n is not last + 1 */
+    DEVLIST_FAULT_NUMBER, /* n is not last + 1 */
     /* another predecessor, user or username; a list after the closing one */
     DEVLIST_FAULT_CHAIN,
     DEVLIST_FAULT_IDENTITY,  /* AIK changed without the right to */

@@ -57,15 +57,15 @@ static void bytes_by_hand(void **state)
     struct devlist list = first(), back;
     uint8_t bytes[1024], expected[1024] = {'P', 'D', 'L', '1', 0xaa};
     (void)state;
-    expected[23] = 1;                      /* n, behind magic 4 and user 16 */
-    expected[57] = 1;                      /* AIK, behind hash 32 and flags */
-    expected[92] = 1;                      /* dsk_ver */
-    expected[93] = 2;                      /* DSK */
-    expected[125] = 0x51;                  /* sig_AIK */
-    expected[196] = 5;                     /* ts */
+    expected[23] = 1;                         /* n, behind magic 4 and user 16 */
+    expected[57] = 1;                         /* AIK, behind hash 32 and flags */
+    expected[92] = 1;                         /* dsk_ver */
+    expected[93] = 2;                         /* DSK */
+    expected[125] = 0x51;                     /* sig_AIK */
+    expected[196] = 5;                        /* ts */
     memcpy(expected + 197, "\3ann\1\xd1", 6); /* username, ndev, device_id */
-    expected[253] = 1;                     /* added_n, behind id 16 and sigpub 32 */
-    memcpy(expected + 254, "\7\2xy", 5);   /* kind, name, nrem */
+    expected[253] = 1;                        /* added_n, behind id 16 and sigpub 32 */
+    memcpy(expected + 254, "\7\2xy", 5);      /* kind, name, nrem */
     size_t size = bytes_of(&list, bytes);
     assert_int_equal(size, 259 + 64);
     assert_memory_equal(bytes, expected, size);
@@ -177,7 +177,10 @@ static void follows(void **state)
         case SIG_DSK: proof.sig_dsk_valid = false; break;
         case DSK_FALLS: next.dsk_ver = 0; break;
         case DSK_SWAPPED: next.dsk[0] = 9; break;
-        case VANISHED: next.removed_count = 0; next.removed = SLICE_EMPTY; break;
+        case VANISHED:
+            next.removed_count = 0;
+            next.removed = SLICE_EMPTY;
+            break;
         case NOT_THERE: next.removed = slice_make(old, 16); break;
         case BOTH: next.removed = slice_make(TABLET, 16); break;
         case RETURNED:
@@ -190,7 +193,10 @@ static void follows(void **state)
             break;
         case ADDED_WRONG: next.devices[0].added_n = 3; break;
         case KEY_CHANGED: next.devices[0].sigpub[0] = 9; break;
-        case REMOVED_TWICE: next.removed = slice_make(twice, 32); next.removed_count = 2; break;
+        case REMOVED_TWICE:
+            next.removed = slice_make(twice, 32);
+            next.removed_count = 2;
+            break;
         case AFTER_CLOSE: prev.device_count = 0; break;
         }
         assert_int_equal(devlist_check_next(&prev, &next, &proof), cases[i].fault);

@@ -8,12 +8,12 @@
 #include <cmocka.h>
 
 static const uint8_t HEADER[ENVELOPE_HEADER_BYTES] = {
-    0x01, 0x03,                                                                  /* version, kind */
-    0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7, 0xc8, 0xc9, 0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf,
-    0x01, 0x02,                                                                  /* gen 258 */
-    0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08,                              /* epoch */
-    0xd0, 0xd1, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda, 0xdb, 0xdc, 0xdd, 0xde, 0xdf,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00,                              /* sctr 256 */
+    0x01, 0x03, /* version, kind */
+    0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7, 0xc8, 0xc9, 0xca, 0xcb,
+    0xcc, 0xcd, 0xce, 0xcf, 0x01, 0x02,             /* gen 258 */
+    0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, /* epoch */
+    0xd0, 0xd1, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda, 0xdb,
+    0xdc, 0xdd, 0xde, 0xdf, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, /* sctr 256 */
     0xe0, 0xe1, 0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea, 0xeb,
     0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7,
 };
@@ -55,10 +55,9 @@ static void refusals(void **state)
         size_t bytes;
         enum status status;
     } cases[] = {
-        {0, 1, 219, STATUS_INVALID},     {0, 0, 220, STATUS_INVALID},
-        {0, 2, 220, STATUS_UNSUPPORTED}, {1, 5, 220, STATUS_INVALID},
-        {1, 2, 220, STATUS_INVALID}, /* transient with a counter */
-        {50, 0, 220, STATUS_INVALID}, /* durable without one */
+        {0, 1, 219, STATUS_INVALID},  {0, 0, 220, STATUS_INVALID}, {0, 2, 220, STATUS_UNSUPPORTED},
+        {1, 5, 220, STATUS_INVALID},  {1, 2, 220, STATUS_INVALID}, /* transient with a counter */
+        {50, 0, 220, STATUS_INVALID},                              /* durable without one */
         {0, 1, 0, STATUS_INVALID},
     };
     (void)state;
@@ -80,10 +79,10 @@ static void refusals(void **state)
 static void padding(void **state)
 {
     /* content bytes → padded bytes, by hand: Padmé(n + 1), at least 64. */
-    static const size_t cases[][2] = {{0, 64},     {63, 64},     {64, 72},       {71, 72},
-                                      {72, 80},    {127, 128},   {128, 144},     {255, 256},
-                                      {256, 272},  {1000, 1024}, {1024, 1088},   {16384, 17408},
-                                      {9, 64},     {999, 1024},  {65000, 65536}};
+    static const size_t cases[][2] = {{0, 64},    {63, 64},     {64, 72},      {71, 72},
+                                      {72, 80},   {127, 128},   {128, 144},    {255, 256},
+                                      {256, 272}, {1000, 1024}, {1024, 1088},  {16384, 17408},
+                                      {9, 64},    {999, 1024},  {65000, 65536}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_int_equal(envelope_padded_bytes(cases[i][0]), cases[i][1]);

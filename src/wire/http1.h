@@ -36,11 +36,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-enum {
-    HTTP1_HEAD_BYTES_MAX = 8192,
-    HTTP1_HEADERS_MAX = 64,
-    HTTP1_TARGET_BYTES_MAX = 2048
-};
+enum { HTTP1_HEAD_BYTES_MAX = 8192, HTTP1_HEADERS_MAX = 64, HTTP1_TARGET_BYTES_MAX = 2048 };
 
 enum http1_method { HTTP1_GET, HTTP1_HEAD, HTTP1_POST, HTTP1_PUT, HTTP1_OPTIONS };
 
@@ -58,9 +54,9 @@ struct http1_head {
     bool has_length;          /* Content-Length was there (0 counts) */
     bool expect_continue;     /* request with a body: it waits for "100 Continue" */
     enum http1_body body;
-    uint64_t body_bytes;    /* HTTP1_BODY_LENGTH */
-    struct slice target;    /* request: origin-form, as sent; percent-escapes are not decoded */
-    struct slice host;      /* request: the value of Host */
+    uint64_t body_bytes; /* HTTP1_BODY_LENGTH */
+    struct slice target; /* request: origin-form, as sent; percent-escapes are not decoded */
+    struct slice host;   /* request: the value of Host */
     uint32_t header_count;
     struct http1_header headers[HTTP1_HEADERS_MAX];
 };

@@ -9,14 +9,14 @@
 #include "base/assert.h"
 #include "base/utf8.h"
 
-#define WIRE_VARINT 0u
+#define WIRE_VARINT  0u
 #define WIRE_FIXED64 1u
-#define WIRE_BYTES 2u
+#define WIRE_BYTES   2u
 #define WIRE_FIXED32 5u
 
 #define VARINT_BYTES_MAX 10
-#define KEY_BYTES_MAX 5 /* of keys and lengths, which have 32 bits */
-#define ENUM_MAX ((uint64_t)INT32_MAX)
+#define KEY_BYTES_MAX    5 /* of keys and lengths, which have 32 bits */
+#define ENUM_MAX         ((uint64_t)INT32_MAX)
 
 static_assert(sizeof(enum pb_kind) == sizeof(uint32_t), "enums are stored as 32-bit numbers");
 
@@ -65,16 +65,12 @@ static bool part_read(struct slice *in, struct part *out)
         return false;
     *out = (struct part){.number = (uint32_t)(key >> 3), .wire = (uint32_t)(key & 7)};
     switch (out->wire) {
-    case WIRE_VARINT:
-        return varint_read(in, VARINT_BYTES_MAX, &out->value);
-    case WIRE_FIXED64:
-        return bytes_read(in, 8, &out->bytes);
+    case WIRE_VARINT: return varint_read(in, VARINT_BYTES_MAX, &out->value);
+    case WIRE_FIXED64: return bytes_read(in, 8, &out->bytes);
     case WIRE_BYTES:
         return varint_read(in, KEY_BYTES_MAX, &length) && bytes_read(in, length, &out->bytes);
-    case WIRE_FIXED32:
-        return bytes_read(in, 4, &out->bytes);
-    default:
-        return false; /* groups, and what nobody defined */
+    case WIRE_FIXED32: return bytes_read(in, 4, &out->bytes);
+    default: return false; /* groups, and what nobody defined */
     }
 }
 
@@ -105,18 +101,13 @@ static bool is_number(const struct pb_field *field)
 static size_t value_bytes(const struct pb_field *field)
 {
     switch (field->kind) {
-    case PB_KIND_BOOL:
-        return sizeof(bool);
+    case PB_KIND_BOOL: return sizeof(bool);
     case PB_KIND_U32:
-    case PB_KIND_ENUM:
-        return sizeof(uint32_t);
-    case PB_KIND_U64:
-        return sizeof(uint64_t);
+    case PB_KIND_ENUM: return sizeof(uint32_t);
+    case PB_KIND_U64: return sizeof(uint64_t);
     case PB_KIND_BYTES:
-    case PB_KIND_STRING:
-        return sizeof(struct slice);
-    case PB_KIND_MESSAGE:
-        break;
+    case PB_KIND_STRING: return sizeof(struct slice);
+    case PB_KIND_MESSAGE: break;
     }
     return field->message->bytes;
 }
@@ -159,13 +150,10 @@ static enum status number_store(const struct pb_field *field, uint64_t value, ui
         uint32_t narrow = (uint32_t)value;
         memcpy(slot, &narrow, sizeof narrow);
         return STATUS_OK;
-    case PB_KIND_U64:
-        memcpy(slot, &value, sizeof value);
-        return STATUS_OK;
+    case PB_KIND_U64: memcpy(slot, &value, sizeof value); return STATUS_OK;
     case PB_KIND_BYTES:
     case PB_KIND_STRING:
-    case PB_KIND_MESSAGE:
-        break;
+    case PB_KIND_MESSAGE: break;
     }
     return STATUS_INVALID;
 }

@@ -25,9 +25,9 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define PB_DEPTH_MAX 8
+#define PB_DEPTH_MAX    8
 #define PB_ALLOC_FACTOR 4
-#define PB_ALLOC_BYTES ((size_t)1024 * 1024)
+#define PB_ALLOC_BYTES  ((size_t)1024 * 1024)
 
 enum pb_kind {
     PB_KIND_BOOL,

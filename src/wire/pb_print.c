@@ -17,8 +17,8 @@ const char *pb_enum_name(const struct pb_enum *enumerated, uint32_t number)
 static void bytes_put(struct buf *out, struct slice bytes)
 {
     for (size_t i = 0; i < bytes.bytes && i < HEX_BYTES_MAX; i++) {
-        buf_u8(out, (uint8_t)"0123456789abcdef"[bytes.at[i] >> 4]);
-        buf_u8(out, (uint8_t)"0123456789abcdef"[bytes.at[i] & 15]);
+        buf_u8(out, (uint8_t) "0123456789abcdef"[bytes.at[i] >> 4]);
+        buf_u8(out, (uint8_t) "0123456789abcdef"[bytes.at[i] & 15]);
     }
     if (bytes.bytes > HEX_BYTES_MAX) {
         buf_text(out, "..(");
@@ -43,9 +43,7 @@ static void value_put(const struct pb_field *field, const uint8_t *slot, struct 
     uint32_t narrow = 0;
     struct slice bytes = SLICE_EMPTY;
     switch (field->kind) {
-    case PB_KIND_BOOL:
-        buf_text(out, *slot != 0 ? "true" : "false");
-        return;
+    case PB_KIND_BOOL: buf_text(out, *slot != 0 ? "true" : "false"); return;
     case PB_KIND_U32:
     case PB_KIND_ENUM:
         memcpy(&narrow, slot, sizeof narrow);
@@ -66,9 +64,7 @@ static void value_put(const struct pb_field *field, const uint8_t *slot, struct 
         else
             string_put(out, bytes);
         return;
-    case PB_KIND_MESSAGE:
-        pb_print(field->message, slot, out);
-        return;
+    case PB_KIND_MESSAGE: pb_print(field->message, slot, out); return;
     }
 }
 

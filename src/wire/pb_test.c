@@ -26,13 +26,26 @@ struct sample {
 extern const struct pb_type sample_type;
 static const struct pb_field sample_fields[] = {
     {.name = "a", .number = 1, .kind = PB_KIND_U32, .at = offsetof(struct sample, a)},
-    {.name = "b", .number = 2, .kind = PB_KIND_STRING, .bytes_max = 8,
+    {.name = "b",
+     .number = 2,
+     .kind = PB_KIND_STRING,
+     .bytes_max = 8,
      .at = offsetof(struct sample, b)},
-    {.name = "kids", .number = 3, .kind = PB_KIND_MESSAGE, .message = &sample_type,
-     .repeated = true, .count_max = 65536, .at = offsetof(struct sample, kids),
+    {.name = "kids",
+     .number = 3,
+     .kind = PB_KIND_MESSAGE,
+     .message = &sample_type,
+     .repeated = true,
+     .count_max = 65536,
+     .at = offsetof(struct sample, kids),
      .beside = offsetof(struct sample, kids_count)},
-    {.name = "e", .number = 6, .kind = PB_KIND_U32, .repeated = true, .count_max = 3,
-     .at = offsetof(struct sample, e), .beside = offsetof(struct sample, e_count)},
+    {.name = "e",
+     .number = 6,
+     .kind = PB_KIND_U32,
+     .repeated = true,
+     .count_max = 3,
+     .at = offsetof(struct sample, e),
+     .beside = offsetof(struct sample, e_count)},
     {.name = "flag", .number = 7, .kind = PB_KIND_BOOL, .at = offsetof(struct sample, flag)},
 };
 const struct pb_type sample_type = {"Sample", sample_fields, 5, sizeof(struct sample)};
@@ -43,7 +56,10 @@ struct row {
     enum status status;
     struct slice out; /* encoded again */
 };
-#define BYTES(text) {(const uint8_t *)(text), sizeof(text) - 1} /* a constant initialiser */
+#define BYTES(text)                               \
+    {                                             \
+        (const uint8_t *)(text), sizeof(text) - 1 \
+    } /* a constant initialiser */
 
 static const struct row rows[] = {
     {"empty", BYTES(""), STATUS_OK, BYTES("")},
@@ -182,9 +198,12 @@ static struct slice push_frame(struct arena *arena, struct slice envelope)
     push->useq = 7;
     push->has_entry = true;
     push->entry.body_case = PB_ENTRY_BODY_MESSAGE;
-    push->entry.body.message = (struct pb_message){
-        .chat_id = ID, .cseq = 300, .user_id = ID, .device_id = ID, .mid = ID,
-        .envelope = envelope};
+    push->entry.body.message = (struct pb_message){.chat_id = ID,
+                                                   .cseq = 300,
+                                                   .user_id = ID,
+                                                   .device_id = ID,
+                                                   .mid = ID,
+                                                   .envelope = envelope};
     return pb_frame_pack(&frame, arena);
 }
 
@@ -236,16 +255,19 @@ static void test_limits(void **state)
         ids[i] = ID;
     struct pb_chat_create create = {.chat_id = ID, .mid = ID, .leaves = ids, .leaves_count = 256},
                           got_create;
-    assert_int_equal(pb_chat_create_decode(pb_chat_create_pack(&create, &arena), &arena,
-                                           &got_create), STATUS_OK);
+    assert_int_equal(
+        pb_chat_create_decode(pb_chat_create_pack(&create, &arena), &arena, &got_create),
+        STATUS_OK);
     assert_int_equal(got_create.leaves_count, 256);
     create.leaves_count = 257;
-    assert_int_equal(pb_chat_create_decode(pb_chat_create_pack(&create, &arena), &arena,
-                                           &got_create), STATUS_TOO_LARGE);
+    assert_int_equal(
+        pb_chat_create_decode(pb_chat_create_pack(&create, &arena), &arena, &got_create),
+        STATUS_TOO_LARGE);
     ids[0] = SLICE_EMPTY; /* in a list even an empty id is none */
     create.leaves_count = 1;
-    assert_int_equal(pb_chat_create_decode(pb_chat_create_pack(&create, &arena), &arena,
-                                           &got_create), STATUS_INVALID);
+    assert_int_equal(
+        pb_chat_create_decode(pb_chat_create_pack(&create, &arena), &arena, &got_create),
+        STATUS_INVALID);
     arena_deinit(&arena);
 }
 
@@ -264,9 +286,13 @@ static void test_doubled(void **state)
     in = SLICE_LITERAL("\xaa\x01\x00\x5a\x00"); /* ping and ack */
     assert_int_equal(pb_frame_decode(in, &arena, &frame), STATUS_INVALID);
     assert_int_equal(frame.body_case, PB_FRAME_BODY_NONE);
-    in = SLICE_LITERAL("\x1a\x12\x32\x10" "0123456789abcdef");
+    in = SLICE_LITERAL("\x1a\x12\x32\x10"
+                       "0123456789abcdef");
     assert_int_equal(pb_pong_decode(in, &arena, &pong), STATUS_OK);
-    in = SLICE_LITERAL("\x1a\x12\x32\x10" "0123456789abcdef" "\x1a\x12\x32\x10" "0123456789abcdef");
+    in = SLICE_LITERAL("\x1a\x12\x32\x10"
+                       "0123456789abcdef"
+                       "\x1a\x12\x32\x10"
+                       "0123456789abcdef");
     assert_int_equal(pb_pong_decode(in, &arena, &pong), STATUS_INVALID);
     arena_deinit(&arena);
 }

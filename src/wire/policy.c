@@ -6,7 +6,7 @@
 #include "base/assert.h"
 
 #define VERSION 1
-#define RIGHTS_KNOWN                                                                              \
+#define RIGHTS_KNOWN \
     (POLICY_ALL_MAY_ADD | POLICY_ALL_MAY_SEND | POLICY_ALL_MAY_EDIT | POLICY_SHARES_HISTORY)
 
 static bool members_valid(const struct policy *policy)
@@ -25,14 +25,11 @@ static bool members_valid(const struct policy *policy)
 static bool count_valid(const struct policy *policy)
 {
     switch (policy->kind) {
-    case POLICY_DIRECT:
-        return policy->member_count == 2;
-    case POLICY_SELF:
-        return policy->member_count == 1;
+    case POLICY_DIRECT: return policy->member_count == 2;
+    case POLICY_SELF: return policy->member_count == 1;
     case POLICY_GROUP:
         return policy->member_count >= 1 && policy->member_count <= POLICY_MEMBERS_MAX;
-    default:
-        return false;
+    default: return false;
     }
 }
 

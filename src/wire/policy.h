@@ -14,9 +14,9 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define POLICY_MEMBERS_MAX 256
+#define POLICY_MEMBERS_MAX  256
 #define POLICY_MEMBER_BYTES (ID_BYTES + 32 + 1)
-#define POLICY_HEAD_BYTES 9
+#define POLICY_HEAD_BYTES   9
 #define POLICY_DIRECT_BYTES (POLICY_HEAD_BYTES + 2 * POLICY_MEMBER_BYTES)
 
 enum policy_kind { POLICY_DIRECT = 1, POLICY_GROUP, POLICY_SELF };

@@ -50,11 +50,12 @@ static void refusals(void **state)
         uint8_t byte;
         enum status status;
     } cases[] = {
-        {0, 0, STATUS_INVALID},   {0, 2, STATUS_UNSUPPORTED}, {4, 0, STATUS_INVALID},
-        {5, 0, STATUS_INVALID},   {5, 4, STATUS_INVALID},     {6, 16, STATUS_INVALID},
-        {8, 1, STATUS_INVALID},   {8, 3, STATUS_INVALID},     {57, 0, STATUS_INVALID},
-        {57, 4, STATUS_INVALID},  {5, POLICY_SELF, STATUS_INVALID},
-        {58, 0x11, STATUS_INVALID}, /* the same user twice */
+        {0, 0, STATUS_INVALID},           {0, 2, STATUS_UNSUPPORTED},
+        {4, 0, STATUS_INVALID},           {5, 0, STATUS_INVALID},
+        {5, 4, STATUS_INVALID},           {6, 16, STATUS_INVALID},
+        {8, 1, STATUS_INVALID},           {8, 3, STATUS_INVALID},
+        {57, 0, STATUS_INVALID},          {57, 4, STATUS_INVALID},
+        {5, POLICY_SELF, STATUS_INVALID}, {58, 0x11, STATUS_INVALID}, /* the same user twice */
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

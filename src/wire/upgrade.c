@@ -154,15 +154,15 @@ enum status upgrade_read_response(const struct http1_head *head,
         return STATUS_DENIED;
     uint8_t accept[UPGRADE_ACCEPT_BYTES];
     write_base64(slice_make(digest, UPGRADE_DIGEST_BYTES), accept, sizeof accept);
-    bool good = http1_count(head, "upgrade") == 1 &&
-                http1_equal(http1_header(head, "upgrade"), "websocket") &&
-                http1_list_has(head, "connection", "upgrade") &&
-                http1_count(head, "sec-websocket-accept") == 1 &&
-                slice_equal(http1_header(head, "sec-websocket-accept"),
-                            slice_make(accept, sizeof accept)) &&
-                http1_count(head, "sec-websocket-extensions") == 0 &&
-                http1_count(head, "sec-websocket-protocol") == 1 &&
-                slice_equal(http1_header(head, "sec-websocket-protocol"),
-                            SLICE_LITERAL(UPGRADE_PROTOCOL));
+    bool good =
+        http1_count(head, "upgrade") == 1 &&
+        http1_equal(http1_header(head, "upgrade"), "websocket") &&
+        http1_list_has(head, "connection", "upgrade") &&
+        http1_count(head, "sec-websocket-accept") == 1 &&
+        slice_equal(http1_header(head, "sec-websocket-accept"),
+                    slice_make(accept, sizeof accept)) &&
+        http1_count(head, "sec-websocket-extensions") == 0 &&
+        http1_count(head, "sec-websocket-protocol") == 1 &&
+        slice_equal(http1_header(head, "sec-websocket-protocol"), SLICE_LITERAL(UPGRADE_PROTOCOL));
     return good ? STATUS_OK : STATUS_INVALID;
 }

@@ -17,7 +17,7 @@
 #include "wire/http1.h"
 
 #define UPGRADE_PROTOCOL "parley.v1"
-#define UPGRADE_PATH "/v1/ws/"
+#define UPGRADE_PATH     "/v1/ws/"
 
 enum {
     UPGRADE_NONCE_BYTES = 16,

@@ -9,12 +9,12 @@
 
 #include <cmocka.h>
 
-#define KEY "dGhlIHNhbXBsZSBub25jZQ=="
+#define KEY    "dGhlIHNhbXBsZSBub25jZQ=="
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
-static const uint8_t digest[UPGRADE_DIGEST_BYTES] = {
-    0xb3, 0x7a, 0x4f, 0x2c, 0xc0, 0x62, 0x4f, 0x16, 0x90, 0xf6,
-    0x46, 0x06, 0xcf, 0x38, 0x59, 0x45, 0xb2, 0xbe, 0xc4, 0xea};
+static const uint8_t digest[UPGRADE_DIGEST_BYTES] = {0xb3, 0x7a, 0x4f, 0x2c, 0xc0, 0x62, 0x4f,
+                                                     0x16, 0x90, 0xf6, 0x46, 0x06, 0xcf, 0x38,
+                                                     0x59, 0x45, 0xb2, 0xbe, 0xc4, 0xea};
 
 static struct http1_head head;
 
@@ -170,11 +170,11 @@ static void test_both_ends(void **state)
     assert_int_equal(upgrade_read_response(&head, digest), STATUS_OK);
 }
 
-#define UP "Upgrade: websocket\r\n"
+#define UP         "Upgrade: websocket\r\n"
 #define CONNECTION "Connection: Upgrade\r\n"
-#define ACCEPTED "Sec-WebSocket-Accept: " ACCEPT "\r\n"
-#define PROTOCOL "Sec-WebSocket-Protocol: parley.v1\r\n"
-#define SWITCH "HTTP/1.1 101 Switching Protocols\r\n"
+#define ACCEPTED   "Sec-WebSocket-Accept: " ACCEPT "\r\n"
+#define PROTOCOL   "Sec-WebSocket-Protocol: parley.v1\r\n"
+#define SWITCH     "HTTP/1.1 101 Switching Protocols\r\n"
 
 static const struct {
     const char *bytes;

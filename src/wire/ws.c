@@ -189,8 +189,7 @@ static void close_event(struct ws *ws, struct slice body, struct ws_event *out)
     out->payload = reason;
 }
 
-static void control_event(struct ws *ws, uint8_t opcode, struct slice payload,
-                          struct ws_event *out)
+static void control_event(struct ws *ws, uint8_t opcode, struct slice payload, struct ws_event *out)
 {
     if (opcode == WS_OPCODE_CLOSE) {
         close_event(ws, payload, out);

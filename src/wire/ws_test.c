@@ -80,14 +80,12 @@ static void on_event(struct seen *seen, const struct ws_event *event)
 {
     char word[32];
     switch (event->kind) {
-    case WS_NONE:
-        break;
+    case WS_NONE: break;
     case WS_MESSAGE:
     case WS_PIECE:
         if (event->first)
             assert_int_equal(seen->bytes, 0);
-        assert_true(seen->bytes + event->payload.bytes + event->frame_left ==
-                    event->message_bytes);
+        assert_true(seen->bytes + event->payload.bytes + event->frame_left == event->message_bytes);
         if (event->payload.bytes > 0)
             memcpy(seen->message + seen->bytes, event->payload.at, event->payload.bytes);
         seen->bytes += event->payload.bytes;
@@ -96,12 +94,8 @@ static void on_event(struct seen *seen, const struct ws_event *event)
             seen->bytes = 0;
         }
         break;
-    case WS_PING:
-        say_bytes(seen, "ping", event->payload.at, event->payload.bytes);
-        break;
-    case WS_PONG:
-        say_bytes(seen, "pong", event->payload.at, event->payload.bytes);
-        break;
+    case WS_PING: say_bytes(seen, "ping", event->payload.at, event->payload.bytes); break;
+    case WS_PONG: say_bytes(seen, "pong", event->payload.at, event->payload.bytes); break;
     case WS_CLOSE:
         snprintf(word, sizeof word, "close %d", event->code);
         say_bytes(seen, word, event->payload.at, event->payload.bytes);
@@ -235,8 +229,7 @@ static const struct row rows[] = {
     {"large, small, large", WS_CLIENT, "02 7e 0200 {512*01} 00 01 05 80 7e 0200 {512*02}",
      "message 1025 bytes"},
     {"fragments up to the limit", WS_CLIENT,
-     "02 7f 00000000000fffff {1048575*01} 80 01 01 82 01 aa",
-     "message 1048576 bytes; message aa"},
+     "02 7f 00000000000fffff {1048575*01} 80 01 01 82 01 aa", "message 1048576 bytes; message aa"},
     {"fragments over the limit", WS_CLIENT, "02 7f 00000000000fffff {1048575*01} 80 02",
      "error 1009"},
     {"limit and 2^63 - 1", WS_CLIENT, "02 01 aa 80 7f 7fffffffffffffff", "error 1009"},
@@ -333,9 +326,9 @@ static void test_close_codes(void **state)
 {
     (void)state;
     for (uint32_t code = 0; code <= UINT16_MAX; code++) {
-        bool good = (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 &&
-                     code != 1006) ||
-                    (code >= 3000 && code <= 4999);
+        bool good =
+            (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
+            (code >= 3000 && code <= 4999);
         uint8_t bytes[] = {0x88, 2, (uint8_t)(code >> 8), (uint8_t)code};
         struct ws ws;
         struct ws_event event;
@@ -393,9 +386,12 @@ static void test_write(void **state)
         uint64_t payload_bytes;
         const char *hex;
     } headers[] = {
-        {0, "8200"},           {125, "827d"},
-        {126, "827e007e"},     {65535, "827effff"},
-        {65536, "827f0000000000010000"}, {INT64_MAX, "827f7fffffffffffffff"},
+        {0, "8200"},
+        {125, "827d"},
+        {126, "827e007e"},
+        {65535, "827effff"},
+        {65536, "827f0000000000010000"},
+        {INT64_MAX, "827f7fffffffffffffff"},
     };
     const uint8_t mask[4] = {0xa1, 0xb2, 0xc3, 0xd4};
     uint8_t out[WS_CLOSE_FRAME_BYTES_MAX], want[WS_HEADER_BYTES_MAX + 1];
@@ -442,9 +438,9 @@ static void test_mask(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),  cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_rows),        cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_close_codes), cmocka_unit_test(test_zero_copy),
-        cmocka_unit_test(test_raise), cmocka_unit_test(test_write),
+        cmocka_unit_test(test_raise),       cmocka_unit_test(test_write),
         cmocka_unit_test(test_mask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

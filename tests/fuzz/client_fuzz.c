@@ -48,8 +48,10 @@ static void sign_up(struct client *client, struct arena *arena)
     event = (struct pb_host_event){.body_case = PB_HOST_EVENT_BODY_CONNECTED};
     (void)step(client, &event, &out);
     struct pb_frame frame = {.body_case = PB_FRAME_BODY_WELCOME};
-    frame.body.welcome = (struct pb_welcome){.proto_min = 1, .proto_max = 1,
-        .server_name = SLICE_LITERAL("h"), .nonce = slice_make(nonce, 32)};
+    frame.body.welcome = (struct pb_welcome){.proto_min = 1,
+                                             .proto_max = 1,
+                                             .server_name = SLICE_LITERAL("h"),
+                                             .nonce = slice_make(nonce, 32)};
     (void)feed(client, &frame, arena);
     frame = (struct pb_frame){.req = 1, .body_case = PB_FRAME_BODY_GRANTED};
     frame.body.granted.user_id = slice_make(user, 16);

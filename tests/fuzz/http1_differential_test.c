@@ -14,9 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 enum { CASES = 60000, HEAD_MAX = 4096 };
 
 static const char *const lines[] = {
-    "GET / HTTP/1.1\r\n",        "GET /a?b=%20c HTTP/1.1\r\n", "HEAD /x HTTP/1.1\r\n",
-    "POST /v1/blob HTTP/1.1\r\n", "PUT /v1/blob HTTP/1.1\r\n", "POST / HTTP/1.1\r\n",
-    "OPTIONS / HTTP/1.1\r\n",    "GET / HTTP/1.0\r\n",         "GET http://a/ HTTP/1.1\r\n",
+    "GET / HTTP/1.1\r\n",         "GET /a?b=%20c HTTP/1.1\r\n", "HEAD /x HTTP/1.1\r\n",
+    "POST /v1/blob HTTP/1.1\r\n", "PUT /v1/blob HTTP/1.1\r\n",  "POST / HTTP/1.1\r\n",
+    "OPTIONS / HTTP/1.1\r\n",     "GET / HTTP/1.0\r\n",         "GET http://a/ HTTP/1.1\r\n",
 };
 
 static const char *const status_lines[] = {
@@ -27,20 +27,46 @@ static const char *const status_lines[] = {
 };
 
 static const char *const fields[] = {
-    "A: b\r\n", "Accept: text/html,*/*;q=0.8\r\n", "X:\r\n", "X:  \t \r\n", "Y: \xc3\xa4\t!\r\n",
-    "Connection: close\r\n", "connection: keep-alive\r\n", "Connection: Upgrade\r\n",
-    "CONNECTION: foo, close \r\n", "Connection: closed\r\n", "Connection: close,keep-alive\r\n",
-    "Connection: ,, close ,\r\n", "Connection: xclose\r\n", "Connection: clos\r\n",
-    "Content-Length: 5\r\n", "Content-Length: 0\r\n", "content-length: \t 1048576 \r\n",
-    "Content-Length: 18446744073709551615\r\n", "Content-Length: +1\r\n",
-    "Content-Length: 1, 1\r\n", "Content-Length: 007\r\n", "Content_Length: 9\r\n",
-    "Transfer-Encoding: chunked\r\n", "transfer-encoding:chunked \r\n",
-    "Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: identity\r\n",
-    "Transfer-Encodin: chunked\r\n", "Transfer-Encodings: chunked\r\n",
-    "Upgrade: websocket\r\n", "Upgrade: h2c\r\n", "Expect: 100-continue\r\n",
-    "Content-Encoding: gzip\r\n", "Cookie: a=b; c=d\r\n", "X : y\r\n", "X: y\r\n z\r\n",
-    "Proxy-Connection: close\r\n", "Origin: https://a.example\r\n", "Host: b\r\n",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "Connectio: close\r\n",
+    "A: b\r\n",
+    "Accept: text/html,*/*;q=0.8\r\n",
+    "X:\r\n",
+    "X:  \t \r\n",
+    "Y: \xc3\xa4\t!\r\n",
+    "Connection: close\r\n",
+    "connection: keep-alive\r\n",
+    "Connection: Upgrade\r\n",
+    "CONNECTION: foo, close \r\n",
+    "Connection: closed\r\n",
+    "Connection: close,keep-alive\r\n",
+    "Connection: ,, close ,\r\n",
+    "Connection: xclose\r\n",
+    "Connection: clos\r\n",
+    "Content-Length: 5\r\n",
+    "Content-Length: 0\r\n",
+    "content-length: \t 1048576 \r\n",
+    "Content-Length: 18446744073709551615\r\n",
+    "Content-Length: +1\r\n",
+    "Content-Length: 1, 1\r\n",
+    "Content-Length: 007\r\n",
+    "Content_Length: 9\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "transfer-encoding:chunked \r\n",
+    "Transfer-Encoding: gzip, chunked\r\n",
+    "Transfer-Encoding: identity\r\n",
+    "Transfer-Encodin: chunked\r\n",
+    "Transfer-Encodings: chunked\r\n",
+    "Upgrade: websocket\r\n",
+    "Upgrade: h2c\r\n",
+    "Expect: 100-continue\r\n",
+    "Content-Encoding: gzip\r\n",
+    "Cookie: a=b; c=d\r\n",
+    "X : y\r\n",
+    "X: y\r\n z\r\n",
+    "Proxy-Connection: close\r\n",
+    "Origin: https://a.example\r\n",
+    "Host: b\r\n",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+    "Connectio: close\r\n",
 };
 
 static void put_one_of(struct prng *prng, struct buf *out, const char *const *texts, size_t count)

@@ -128,7 +128,8 @@ static void check_oracle(bool response, struct slice in, const struct http1_head
     static const enum http_method methods[] = {HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT,
                                                HTTP_OPTIONS};
     static struct oracle oracle;
-    const http_parser_settings settings = {.on_url = on_target, .on_header_field = on_name,
+    const http_parser_settings settings = {.on_url = on_target,
+                                           .on_header_field = on_name,
                                            .on_header_value = on_value,
                                            .on_headers_complete = on_complete};
     http_parser parser;

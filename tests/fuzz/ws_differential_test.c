@@ -15,8 +15,8 @@ enum { CASES = 60000, STREAM_MAX = 16384 };
 
 static uint64_t pick_length(struct prng *prng, bool control)
 {
-    static const uint64_t edges[] = {0, 1, 124, 125, 126, 127, 128, 243, 244, 245, 248, 249, 255,
-                                     256, 257, 1000, 2048, 4095, 4096};
+    static const uint64_t edges[] = {0,   1,   124, 125, 126, 127,  128,  243,  244, 245,
+                                     248, 249, 255, 256, 257, 1000, 2048, 4095, 4096};
     if (control)
         return prng_below(prng, 126);
     if (prng_chance(prng, 300))
@@ -52,8 +52,7 @@ static void put_frame(struct prng *prng, struct buf *out, bool client, bool *in_
                                    : WS_BINARY;
     uint64_t length = put_payload(prng, payload, opcode, pick_length(prng, control));
     prng_bytes(prng, mask, sizeof mask);
-    size_t bytes =
-        ws_write_header(header, (enum ws_opcode)opcode, length, client ? NULL : mask);
+    size_t bytes = ws_write_header(header, (enum ws_opcode)opcode, length, client ? NULL : mask);
     if (!final)
         header[0] &= 0x7f;
     if (!control)

@@ -31,7 +31,7 @@ struct seen {
     size_t count;
     uint8_t message[MESSAGE_MAX];
     size_t message_bytes;
-    uint8_t held; /* the first byte of what ws still waits with, or 0 */
+    uint8_t held;        /* the first byte of what ws still waits with, or 0 */
     const uint8_t *rest; /* what wslay has still to read */
     size_t rest_bytes;
 };
@@ -56,13 +56,12 @@ static void add(struct seen *seen, int kind, unsigned code, struct slice bytes)
 static void on_event(struct seen *seen, const struct ws_event *event)
 {
     switch (event->kind) {
-    case WS_NONE:
-        break;
+    case WS_NONE: break;
     case WS_MESSAGE:
     case WS_PIECE:
         must(!event->first || seen->message_bytes == 0, "a first piece is not first");
-        must(seen->message_bytes + event->payload.bytes + event->frame_left ==
-                 event->message_bytes, "message_bytes announces wrongly");
+        must(seen->message_bytes + event->payload.bytes + event->frame_left == event->message_bytes,
+             "message_bytes announces wrongly");
         must(event->message_bytes <= MESSAGE_MAX, "a message over its limit");
         if (event->payload.bytes > 0)
             memcpy(seen->message + seen->message_bytes, event->payload.at, event->payload.bytes);
@@ -75,9 +74,7 @@ static void on_event(struct seen *seen, const struct ws_event *event)
     case WS_PING:
     case WS_PONG:
     case WS_CLOSE:
-    case WS_ERROR:
-        add(seen, (int)event->kind, event->code, event->payload);
-        break;
+    case WS_ERROR: add(seen, (int)event->kind, event->code, event->payload); break;
     }
 }
 
@@ -140,27 +137,21 @@ static void take_message(wslay_event_context_ptr context,
     (void)context;
     struct slice bytes = {arg->msg, arg->msg_length};
     switch (arg->opcode) {
-    case WSLAY_PING:
-        add(user, WS_PING, 0, bytes);
-        break;
-    case WSLAY_PONG:
-        add(user, WS_PONG, 0, bytes);
-        break;
+    case WSLAY_PING: add(user, WS_PING, 0, bytes); break;
+    case WSLAY_PONG: add(user, WS_PONG, 0, bytes); break;
     case WSLAY_CONNECTION_CLOSE: /* msg begins with the code */
         add(user, WS_CLOSE, arg->status_code == 0 ? WS_CODE_NONE : arg->status_code,
             bytes.bytes < 2 ? SLICE_EMPTY : slice_make(bytes.at + 2, bytes.bytes - 2));
         break;
-    default:
-        add(user, WS_MESSAGE, 0, bytes);
-        break;
+    default: add(user, WS_MESSAGE, 0, bytes); break;
     }
 }
 
 /* Returns whether wslay refused something. */
 static bool run_wslay(enum ws_role role, struct slice in, struct seen *seen)
 {
-    const struct wslay_event_callbacks callbacks = {
-        .recv_callback = give, .on_msg_recv_callback = take_message};
+    const struct wslay_event_callbacks callbacks = {.recv_callback = give,
+                                                    .on_msg_recv_callback = take_message};
     wslay_event_context_ptr context;
     seen->count = 0;
     seen->rest = in.at;

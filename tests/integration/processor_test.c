@@ -21,7 +21,7 @@
 #include "wire/gen/frame.pb.h"
 #include "wire/policy.h"
 
-#define LOG_MAX 512u
+#define LOG_MAX  512u
 #define SENT_MAX 512u
 
 static struct arena arena;
@@ -138,9 +138,8 @@ static void turns(void)
 {
     for (int i = 0; i < 200; i++) {
         for (size_t k = 0; k < bus.tokens_count; k++) {
-            struct bus_event event = {.kind = BUS_APPENDED,
-                                      .token = bus.tokens[k],
-                                      .status = bus.statuses[k]};
+            struct bus_event event = {
+                .kind = BUS_APPENDED, .token = bus.tokens[k], .status = bus.statuses[k]};
             if (event.token != 0 && processor_takes(&event))
                 processor_on_bus(&processor, &event);
         }
@@ -192,8 +191,11 @@ static void give_device(const uint8_t *user, const uint8_t *device, uint64_t rem
 {
     static const uint8_t key[32] = {9};
     struct pb_device_row row = {slice_make(user, ID_BYTES), SLICE_OF(key), 1, removed_n};
-    struct row_write write = {ROW_PUT, row_key_make(TABLE_DIR, device, NULL, DIR_DEVICE),
-                              1 + removed_n, pb_device_row_pack_v1(&row, &arena), {0}};
+    struct row_write write = {ROW_PUT,
+                              row_key_make(TABLE_DIR, device, NULL, DIR_DEVICE),
+                              1 + removed_n,
+                              pb_device_row_pack_v1(&row, &arena),
+                              {0}};
     struct store_request request = {.op = STORE_COMMIT, .writes = &write, .writes_count = 1};
     struct store_request *done;
     struct memory_store side;
@@ -259,12 +261,11 @@ static void attach(const uint8_t *user, const uint8_t *device, uint64_t conn, ui
     turns();
 }
 
-static void ack(const uint8_t *user, const uint8_t *device, uint64_t conn, uint64_t useq,
-                bool lazy)
+static void ack(const uint8_t *user, const uint8_t *device, uint64_t conn, uint64_t useq, bool lazy)
 {
     struct pb_rpc request = {.body_case = PB_RPC_BODY_ACKED};
-    request.body.acked = (struct pb_acked){slice_make(user, ID_BYTES),
-                                           slice_make(device, ID_BYTES), conn, useq, 0, lazy};
+    request.body.acked = (struct pb_acked){
+        slice_make(user, ID_BYTES), slice_make(device, ID_BYTES), conn, useq, 0, lazy};
     processor_on_rpc(&processor, &request);
     turns();
 }
@@ -380,8 +381,7 @@ static void a_removed_device_has_no_session(void **state)
     attach(bob, laptop, 1, 0);
     uint8_t gone[1][ID_BYTES];
     memcpy(gone[0], laptop, ID_BYTES);
-    struct fold_outcome outcome = {.revoked = (const uint8_t(*)[ID_BYTES])gone,
-                                   .revoked_count = 1};
+    struct fold_outcome outcome = {.revoked = (const uint8_t(*)[ID_BYTES])gone, .revoked_count = 1};
     live_on_folded(&processor.live, bob, &outcome);
     assert_int_equal(last_sent(PB_RPC_BODY_REVOKE)->body.revoke.session, 101);
     give_device(bob, laptop, 2);
@@ -420,10 +420,8 @@ static void refusals_reach_their_device(void **state)
         enum pb_error_code reason; /* NONE: accepted */
         uint64_t expected;
     } cases[] = {
-        {2, 1, PB_ERROR_CODE_SCTR_EXPECTED, 1},
-        {1, 2, PB_ERROR_CODE_GEN_CHANGED, 0},
-        {1, 1, PB_ERROR_CODE_NONE, 0},
-        {3, 1, PB_ERROR_CODE_SCTR_EXPECTED, 2},
+        {2, 1, PB_ERROR_CODE_SCTR_EXPECTED, 1}, {1, 2, PB_ERROR_CODE_GEN_CHANGED, 0},
+        {1, 1, PB_ERROR_CODE_NONE, 0},          {3, 1, PB_ERROR_CODE_SCTR_EXPECTED, 2},
         {2, 1, PB_ERROR_CODE_NONE, 0},
     };
     (void)state;
@@ -491,8 +489,7 @@ static void sign_up_by_invite(void **state)
     (void)state;
     turns();
     struct pb_record invite = account_of(PB_ACCOUNT_BODY_INVITE);
-    invite.body.account.body.invite =
-        (struct pb_account_invite){slice_make(once, 32), 1, 0, true};
+    invite.body.account.body.invite = (struct pb_account_invite){slice_make(once, 32), 1, 0, true};
     assert_int_equal(answer_to(operator_key, &invite), PB_ERROR_CODE_NONE);
     assert_int_equal(answer_to(operator_key, &invite), PB_ERROR_CODE_CONFLICT);
     invite.body.account.body.invite =
@@ -585,8 +582,7 @@ static void device_lists_are_checked_and_told(void **state)
     struct slice first = list_of(1, both, 2, NULL);
     uint8_t *forged = (uint8_t *)(uintptr_t)arena_copy(&arena, first).at;
     forged[first.bytes - 1] ^= 1;
-    assert_int_equal(put_list(alice, slice_make(forged, first.bytes), NULL),
-                     PB_ERROR_CODE_DENIED);
+    assert_int_equal(put_list(alice, slice_make(forged, first.bytes), NULL), PB_ERROR_CODE_DENIED);
     assert_int_equal(put_list(alice, first, laptop), PB_ERROR_CODE_DENIED);
     assert_int_equal(put_list(bob, first, NULL), PB_ERROR_CODE_DENIED);
     assert_int_equal(put_list(alice, first, NULL), PB_ERROR_CODE_NONE);

@@ -144,9 +144,9 @@ static void await_connected(struct node *node)
     assert_int_equal(event.kind, NET_CONNECTED);
 }
 
-#define UPGRADE                                                                                    \
-    "GET /v1/ws/new HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"  \
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"                 \
+#define UPGRADE                                                                                   \
+    "GET /v1/ws/new HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"                \
     "Sec-WebSocket-Protocol: parley.v1\r\n\r\n"
 
 static void a_stranger_is_welcomed(void **state)
@@ -248,8 +248,8 @@ static void past_its_operations_the_server_says_come_back(void **state)
         bool closed = memmem(event.bytes, event.bytes_count, come_back, sizeof come_back) != NULL;
         busy += closed;
         net->consume(&node->client.net, event.conn, event.bytes_count);
-        answered += !closed &&
-                    node->shard.gateway.counts.frames_out >= 3; /* two WELCOMEs and an ERROR */
+        answered +=
+            !closed && node->shard.gateway.counts.frames_out >= 3; /* two WELCOMEs and an ERROR */
     }
     assert_int_equal(busy, 1);
     assert_true(answered > 0);

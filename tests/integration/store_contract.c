@@ -43,8 +43,7 @@ static void run(struct store_request *request)
 
 static void put_all(const struct row_write *writes, size_t count)
 {
-    struct store_request request = {
-        .op = STORE_COMMIT, .writes = writes, .writes_count = count};
+    struct store_request request = {.op = STORE_COMMIT, .writes = writes, .writes_count = count};
     run(&request);
 }
 
@@ -143,14 +142,10 @@ static void ranges_at_their_edges(void **state)
         size_t max, count;
         uint64_t first, first_descending;
     } cases[] = {
-        {0, UINT64_MAX, 0, 0, 0, 0},
-        {0, UINT64_MAX, 1, 1, 1, 501},
-        {0, UINT64_MAX, 500, 500, 1, 501},
-        {0, UINT64_MAX, 502, 501, 1, 501},
-        {1, 501, 501, 501, 1, 501},
-        {2, 2, 10, 1, 2, 2},
-        {502, UINT64_MAX, 10, 0, 0, 0},
-        {0, 0, 10, 0, 0, 0},
+        {0, UINT64_MAX, 0, 0, 0, 0},       {0, UINT64_MAX, 1, 1, 1, 501},
+        {0, UINT64_MAX, 500, 500, 1, 501}, {0, UINT64_MAX, 502, 501, 1, 501},
+        {1, 501, 501, 501, 1, 501},        {2, 2, 10, 1, 2, 2},
+        {502, UINT64_MAX, 10, 0, 0, 0},    {0, 0, 10, 0, 0, 0},
         {500, 600, 10, 2, 500, 501},
     };
     (void)state;

@@ -328,9 +328,9 @@ static void test_base64(void **state)
 static void test_utf8_pieces(void **state)
 {
     (void)state;
-    static const char *const parts[] = {"a",          "\xc3\xa9",     "\xe2\x82\xac",
-                                        "\xf0\x9f\x98\x80", "12345678", "\x80",
-                                        "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc0\xaf"};
+    static const char *const parts[] = {"a",        "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
+                                        "12345678", "\x80",     "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                                        "\xc0\xaf"};
     for (uint64_t seed = 0; seed < 20 * LIVES; seed++) {
         struct prng prng;
         uint8_t memory[80];
@@ -393,10 +393,10 @@ static void test_arena(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_map),    cmocka_unit_test(test_slab),
-        cmocka_unit_test(test_heap),   cmocka_unit_test(test_timers),
-        cmocka_unit_test(test_queue),  cmocka_unit_test(test_base64),
-        cmocka_unit_test(test_arena),  cmocka_unit_test(test_utf8_pieces),
+        cmocka_unit_test(test_map),   cmocka_unit_test(test_slab),
+        cmocka_unit_test(test_heap),  cmocka_unit_test(test_timers),
+        cmocka_unit_test(test_queue), cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_arena), cmocka_unit_test(test_utf8_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,8 +20,8 @@
 
 #define RECORDS 160u
 #define LOG_MAX 8192u
-#define USERS 3u
-#define CHATS 2u
+#define USERS   3u
+#define CHATS   2u
 #define DEVICES 6u /* two of each user */
 
 /* ---- a bus of two topics, or of one log ---- */
@@ -145,7 +145,7 @@ static uint64_t bus_committed(const struct bus *port, enum topic topic, uint32_t
     return bus->committed[log_of(bus, topic)];
 }
 
-static const struct bus_vtable bus_table = {bus_facts, bus_append, bus_poll,     bus_consume,
+static const struct bus_vtable bus_table = {bus_facts, bus_append, bus_poll, bus_consume,
                                             bus_pause, bus_commit, bus_ends, bus_committed};
 
 /* ---- a store that applies a batch write by write, until the fuse has burnt ---- */
@@ -162,11 +162,11 @@ static void store_submit(struct store *port, struct store_request *request)
     size_t count = request->writes_count;
     if (request->op == STORE_COMMIT) {
         size_t fits = 0; /* one partition is atomic */
-        while (fits < count && *store->fuse > 0) {
+        while (fits<count && * store->fuse> 0) {
             (*store->fuse)--;
             fits++;
-            while (fits < count && row_same_partition(&request->writes[fits - 1].key,
-                                                      &request->writes[fits].key))
+            while (fits < count &&
+                   row_same_partition(&request->writes[fits - 1].key, &request->writes[fits].key))
                 fits++;
         }
         request->writes_count = fits;
@@ -355,8 +355,7 @@ static void script_send(struct test_bus *script, struct naive *naive, size_t cha
     envelope_header_write(&header, &envelope);
     buf_zero(&envelope, sizeof bytes - envelope.bytes);
     struct pb_record record = {.body_case = PB_RECORD_BODY_ENTRY};
-    record.body.entry = (struct pb_chat_entry){.user_id =
-                                                   slice_make(users[device / 2], ID_BYTES),
+    record.body.entry = (struct pb_chat_entry){.user_id = slice_make(users[device / 2], ID_BYTES),
                                                .mid = slice_make(mid, ID_BYTES),
                                                .envelope = buf_slice(&envelope)};
     script_put(script, chat, &record);
@@ -413,8 +412,7 @@ static bool compared(enum table table, bool single)
            table == TABLE_MSG || table == TABLE_MEMBER || table == TABLE_MARK;
 }
 
-static const struct row *next_row(struct memory_db *db, const struct row *row,
-                                  bool single)
+static const struct row *next_row(struct memory_db *db, const struct row *row, bool single)
 {
     do
         row = memory_db_next(db, row == NULL ? NULL : &row->key);
@@ -449,9 +447,8 @@ static void as_the_model_says(struct memory_db *db, const struct naive *naive)
         assert_true(fold_decode(&pb_msg_row_type, row, &arena, &msg));
         assert_int_equal(row->key.n, seen[chat] + 1);
         static const uint8_t none[ID_BYTES];
-        struct slice mid = msg.entry.body_case == PB_ENTRY_BODY_MESSAGE
-                               ? msg.entry.body.message.mid
-                               : msg.entry.body.member.mid;
+        struct slice mid = msg.entry.body_case == PB_ENTRY_BODY_MESSAGE ? msg.entry.body.message.mid
+                                                                        : msg.entry.body.member.mid;
         assert_true(seen[chat] < naive->counts[chat]);
         assert_memory_equal(mid.bytes == 0 ? none : mid.at, naive->mids[chat][seen[chat]],
                             ID_BYTES);

@@ -8,10 +8,10 @@
 
 #include <sodium.h>
 
-#define ROW_BYTES (2 + 2 * ID_BYTES + 3 * E2EE_KEY_BYTES + 4)
+#define ROW_BYTES   (2 + 2 * ID_BYTES + 3 * E2EE_KEY_BYTES + 4)
 #define VAULT_BYTES (5 + ID_BYTES + 2 * E2EE_KEY_BYTES + 4)
 #define HAS_ACCOUNT 1
-#define HAS_DEVICE 2
+#define HAS_DEVICE  2
 
 struct e2ee {
     struct e2ee_facts facts;

@@ -13,10 +13,10 @@
 #include "base/assert.h"
 #include "base/memory.h"
 
-#define EVENTS_MAX 256
+#define EVENTS_MAX       256
 #define ACCEPTS_PER_TURN 64 /* a storm of connects must not starve those that stand */
-#define TOKEN_LISTEN UINT64_MAX
-#define TOKEN_WAKE (UINT64_MAX - 1)
+#define TOKEN_LISTEN     UINT64_MAX
+#define TOKEN_WAKE       (UINT64_MAX - 1)
 
 struct epoll_buffer {
     union {
@@ -163,8 +163,8 @@ static void conn_receive(struct epoll *epoll, struct epoll_conn *conn)
         memmove(conn->in->bytes, conn->in->bytes + conn->in_at, conn->in_bytes);
         conn->in_at = 0;
     }
-    ssize_t got = recv(conn->fd, conn->in->bytes + conn->in_bytes,
-                       EPOLL_RECEIVE_BYTES - conn->in_bytes, 0);
+    ssize_t got =
+        recv(conn->fd, conn->in->bytes + conn->in_bytes, EPOLL_RECEIVE_BYTES - conn->in_bytes, 0);
     if (got > 0)
         conn->in_bytes += (uint32_t)got;
     else if (got == 0)
@@ -476,10 +476,13 @@ static enum status watch(struct epoll *epoll, int fd, uint64_t token, struct fai
 enum status epoll_open(struct epoll *epoll, const struct epoll_options *options,
                        struct failure *failure)
 {
-    *epoll = (struct epoll){.net.vtable = &net_table, .waker.vtable = &waker_table,
-                            .epoll_fd = -1, .listen_fd = -1, .wake_fd = -1};
-    enum status status = slab_open(&epoll->conns, options->connections_max,
-                                   sizeof(struct epoll_conn));
+    *epoll = (struct epoll){.net.vtable = &net_table,
+                            .waker.vtable = &waker_table,
+                            .epoll_fd = -1,
+                            .listen_fd = -1,
+                            .wake_fd = -1};
+    enum status status =
+        slab_open(&epoll->conns, options->connections_max, sizeof(struct epoll_conn));
     if (status != STATUS_OK) {
         (void)failure_set(failure, status, "no memory for %u connections",
                           options->connections_max);

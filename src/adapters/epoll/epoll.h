@@ -20,8 +20,8 @@ struct epoll {
     struct waker waker;
     int epoll_fd, listen_fd, wake_fd;
     bool accepting;
-    struct slab conns;                 /* struct epoll_conn */
-    struct epoll_buffer *free_buffers; /* receive buffers not in use */
+    struct slab conns;                              /* struct epoll_conn */
+    struct epoll_buffer *free_buffers;              /* receive buffers not in use */
     struct slab_handle pending_first, pending_last; /* connections with a completion to report */
 };
 

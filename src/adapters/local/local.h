@@ -8,7 +8,7 @@
 #include "base/queue.h"
 #include "ports/rpc.h"
 
-#define LOCAL_MESSAGES 4096u
+#define LOCAL_MESSAGES  4096u
 #define LOCAL_BYTES_MAX (16u << 20)
 
 struct local_rpc {

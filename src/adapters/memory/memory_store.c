@@ -81,8 +81,7 @@ static struct memory_node *seek(struct memory_db *db, const struct row_key *key,
 {
     struct memory_node *at = db->head;
     for (uint32_t level = MEMORY_STORE_LEVELS; level-- > 0;) {
-        while (at->next[level] != NULL &&
-               row_key_compare(&at->next[level]->row.key, key) < 0)
+        while (at->next[level] != NULL && row_key_compare(&at->next[level]->row.key, key) < 0)
             at = at->next[level];
         if (path != NULL)
             path[level] = at;
@@ -184,8 +183,8 @@ static enum status range(struct memory_db *db, struct store_request *request)
     const struct row_key *low = &request->keys[0], *high = &request->keys[1];
     struct memory_node *node = seek(db, request->descending ? high : low, NULL);
     request->rows_count = 0;
-    if (!request->descending || (node->next[0] != NULL &&
-                                 row_key_compare(&node->next[0]->row.key, high) == 0))
+    if (!request->descending ||
+        (node->next[0] != NULL && row_key_compare(&node->next[0]->row.key, high) == 0))
         node = node->next[0];
     while (node != NULL && node != db->head && request->rows_count < request->rows_max) {
         if (request->descending ? row_key_compare(&node->row.key, low) < 0
@@ -222,21 +221,11 @@ static void store_submit(struct store *port, struct store_request *request)
     assert(store->done_count < STORE_REQUESTS_MAX);
     (void)pthread_mutex_lock(&store->db->lock);
     switch (request->op) {
-    case STORE_GET:
-        request->status = get(store->db, request);
-        break;
-    case STORE_RANGE:
-        request->status = range(store->db, request);
-        break;
-    case STORE_BY_OFFSET:
-        request->status = by_offset(store->db, request);
-        break;
-    case STORE_COMMIT:
-        request->status = commit(store->db, request);
-        break;
-    default:
-        request->status = STATUS_UNSUPPORTED;
-        break;
+    case STORE_GET: request->status = get(store->db, request); break;
+    case STORE_RANGE: request->status = range(store->db, request); break;
+    case STORE_BY_OFFSET: request->status = by_offset(store->db, request); break;
+    case STORE_COMMIT: request->status = commit(store->db, request); break;
+    default: request->status = STATUS_UNSUPPORTED; break;
     }
     (void)pthread_mutex_unlock(&store->db->lock);
     size_t last = (store->done_first + store->done_count++) % STORE_REQUESTS_MAX;

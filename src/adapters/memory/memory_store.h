@@ -15,7 +15,7 @@
 #include "base/prng.h"
 #include "ports/store.h"
 
-#define MEMORY_STORE_LEVELS 20u
+#define MEMORY_STORE_LEVELS  20u
 #define MEMORY_STORE_CLASSES 20u /* of value buffers: 32 B, 64 B, … */
 
 struct memory_node;

@@ -9,11 +9,11 @@
 #include "base/assert.h"
 #include "base/memory.h"
 
-#define OPS_LIMIT 2
+#define OPS_LIMIT    2
 #define MEMORY_LIMIT (19u * 1024u * 1024u)
 /* A hash of nobody's password, at our cost: unknown users take as long as known ones. */
-#define DUMMY_HASH                                                                                 \
-    "$argon2id$v=19$m=19456,t=2,p=1$cGFybGV5LWR1bW15LXNhbA$"                                       \
+#define DUMMY_HASH                                           \
+    "$argon2id$v=19$m=19456,t=2,p=1$cGFybGV5LWR1bW15LXNhbA$" \
     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 struct job {

@@ -10,9 +10,9 @@
 #include "ports/password.h"
 #include "ports/waker.h"
 
-#define PASSWORD_QUEUE 64u
+#define PASSWORD_QUEUE       64u
 #define PASSWORD_THREADS_MAX 8u
-#define PASSWORD_BYTES_MAX 256u
+#define PASSWORD_BYTES_MAX   256u
 
 struct password_thread;
 
