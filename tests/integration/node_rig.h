@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * node_rig.h: a whole node in one thread, for tests: real sockets, a real log in a folder of its
+ * own, the memory store. Turned by the test (shard_turn), asserts by cmocka. */
+#pragma once
+
+#include "adapters/epoll/epoll.h"
+#include "adapters/local/local.h"
+#include "adapters/log/log.h"
+#include "adapters/memory/memory_store.h"
+#include "adapters/password/pool.h"
+#include "adapters/posix/file.h"
+#include "adapters/system/system.h"
+#include "runtime/shard.h"
+
+#define NODE_TURNS 20000
+
+extern const uint8_t node_loopback[16];
+
+struct node {
+    char folder[64];
+    struct epoll net, client; /* the server's sockets; those of the test's clients */
+    struct posix_file file;
+    struct log log;
+    struct memory_db db;
+    struct memory_store gateway_store, processor_store;
+    struct local_rpc rpc;
+    struct password_pool passwords;
+    struct shard shard;
+};
+
+struct node_options {
+    uint32_t connections_max, operations_max;
+    enum sign_up_policy sign_up;
+};
+
+/* A new folder, then node_start; the clients' sockets outlive restarts. */
+void node_open(struct node *node, const struct node_options *options);
+void node_close(struct node *node); /* and the folder is gone */
+
+/* Recover the log, fold it again, listen. */
+void node_start(struct node *node, const struct node_options *options);
+/* As kill -9 leaves it: nothing is sealed, no close frame is sent. */
+void node_kill(struct node *node);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Two people talk through a whole node over real sockets: the first message with all its ticks, a
+ * burst from both sides, a node and a client that are killed in between. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "person_rig.h"
+
+static const struct node_options options = {
+    .connections_max = 16, .operations_max = 64, .sign_up = POLICY_OPEN};
+
+struct pair {
+    struct node node;
+    struct person alice, bob;
+    struct person *people[2];
+};
+
+/* Turn until the condition holds, or fail with the line. */
+#define AWAIT(pair, condition)                                    \
+    do {                                                          \
+        int turns = 0;                                            \
+        for (; turns < NODE_TURNS && !(condition); turns++)       \
+            people_turn((pair)->people, 2);                       \
+        if (turns == NODE_TURNS)                                  \
+            fail_msg("line %d: never: %s", __LINE__, #condition); \
+    } while (0)
+
+static void sign_up(struct pair *pair, struct person *person, const char *username)
+{
+    struct pb_event_command command = {.body_case = PB_EVENT_COMMAND_BODY_REGISTER};
+    command.body.register_ = (struct pb_command_register){
+        .server = SLICE_LITERAL("http://localhost"),
+        .username = slice_make((const uint8_t *)username, strlen(username)),
+        .password = SLICE_LITERAL("correct horse battery staple"),
+        .device_name = SLICE_LITERAL("test")};
+    person_command(person, &command);
+    AWAIT(pair, person->result.request == 1);
+    assert_int_equal(person->result.error, 0);
+    AWAIT(pair, person->state == PB_CLIENT_STATE_SYNCED);
+}
+
+static int setup(void **state)
+{
+    static struct pair pair;
+    node_open(&pair.node, &options);
+    person_open(&pair.alice, &pair.node, 1);
+    person_open(&pair.bob, &pair.node, 2);
+    pair.people[0] = &pair.alice;
+    pair.people[1] = &pair.bob;
+    sign_up(&pair, &pair.alice, "alice");
+    sign_up(&pair, &pair.bob, "bob");
+    *state = &pair;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct pair *pair = *state;
+    person_close(&pair->alice);
+    person_close(&pair->bob);
+    node_close(&pair->node);
+    return 0;
+}
+
+static struct slice send_and_learn_mid(struct pair *pair, struct person *from, const char *to,
+                                       const char *text)
+{
+    person_send(from, to, text);
+    AWAIT(pair, from->result.request == 1);
+    assert_int_equal(from->result.error, 0);
+    assert_int_equal(from->result.mid.bytes, ID_BYTES);
+    return from->result.mid;
+}
+
+static void a_message_gets_all_its_ticks(void **state)
+{
+    struct pair *pair = *state;
+    struct slice mid = send_and_learn_mid(pair, &pair->alice, "bob", "hello");
+    AWAIT(pair, person_tick(&pair->alice, mid) >= PB_TICK_DELIVERED);
+    assert_int_equal(pair->bob.shown_count, 1);
+    assert_string_equal(pair->bob.shown[0].text, "hello");
+    struct pb_event_command read = {.body_case = PB_EVENT_COMMAND_BODY_READ};
+    read.body.read =
+        (struct pb_command_read){.chat_id = slice_make(pair->bob.client.chats[0]->id, ID_BYTES),
+                                 .upto = pair->bob.shown[0].cseq};
+    person_command(&pair->bob, &read);
+    AWAIT(pair, person_tick(&pair->alice, mid) == PB_TICK_READ);
+    AWAIT(pair, pair->alice.shown_count == 1); /* its own, at the same number */
+    assert_true(pair->alice.shown[0].own);
+    assert_int_equal(pair->alice.shown[0].cseq, pair->bob.shown[0].cseq);
+}
+
+/* Both showed the same messages, each once, in one order. */
+static void same_story(const struct pair *pair, size_t count)
+{
+    const struct person *alice = &pair->alice, *bob = &pair->bob;
+    assert_int_equal(alice->shown_count, count);
+    assert_int_equal(bob->shown_count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_memory_equal(alice->shown[i].mid, bob->shown[i].mid, ID_BYTES);
+        assert_true(i == 0 || alice->shown[i].cseq > alice->shown[i - 1].cseq);
+        assert_string_equal(alice->shown[i].text, bob->shown[i].text);
+    }
+}
+
+/* Every own message of these is delivered. */
+static bool all_delivered(const struct person *person, size_t count)
+{
+    size_t delivered = 0;
+    for (size_t i = 0; i < person->shown_count; i++) {
+        struct slice mid = slice_make(person->shown[i].mid, ID_BYTES);
+        delivered += person->shown[i].own && person_tick(person, mid) == PB_TICK_DELIVERED;
+    }
+    return delivered == count;
+}
+
+#define BURST 100
+
+static void burst(struct pair *pair)
+{
+    char text[32];
+    for (int i = 0; i < BURST; i++) {
+        (void)snprintf(text, sizeof text, "to bob %d", i);
+        person_send(&pair->alice, "bob", text);
+        (void)snprintf(text, sizeof text, "to alice %d", i);
+        person_send(&pair->bob, "alice", text);
+        people_turn(pair->people, 2);
+    }
+}
+
+/* The chat is created by both at once, and their sends cross. */
+static void crossing_bursts_make_one_story(void **state)
+{
+    struct pair *pair = *state;
+    burst(pair);
+    AWAIT(pair, all_delivered(&pair->alice, BURST) && all_delivered(&pair->bob, BURST));
+    same_story(pair, 2 * BURST);
+}
+
+static void a_killed_node_loses_nothing(void **state)
+{
+    struct pair *pair = *state;
+    burst(pair);
+    node_kill(&pair->node);
+    node_start(&pair->node, &options);
+    AWAIT(pair, all_delivered(&pair->alice, BURST) && all_delivered(&pair->bob, BURST));
+    same_story(pair, 2 * BURST);
+}
+
+static void a_killed_client_shows_nothing_twice(void **state)
+{
+    struct pair *pair = *state;
+    burst(pair);
+    person_restart(&pair->alice);
+    AWAIT(pair, all_delivered(&pair->alice, BURST) && all_delivered(&pair->bob, BURST));
+    same_story(pair, 2 * BURST);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_message_gets_all_its_ticks, setup, teardown),
+        cmocka_unit_test_setup_teardown(crossing_bursts_make_one_story, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_killed_node_loses_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_killed_client_shows_nothing_twice, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
