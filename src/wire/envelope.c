@@ -84,6 +84,7 @@ size_t envelope_padded_bytes(size_t content_bytes)
         return ENVELOPE_PADDED_BYTES_MIN;
     unsigned exponent = bits_below(wanted);
     unsigned kept = bits_below(exponent) + 1;
+    assert(kept <= exponent); /* from the smallest size on */
     size_t mask = ((size_t)1 << (exponent - kept)) - 1;
     return (wanted + mask) & ~mask;
 }

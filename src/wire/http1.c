@@ -154,10 +154,22 @@ static enum status scan_method(struct scan *scan)
     return refuse(scan->head, 501);
 }
 
+/* Takes one byte of a target. `escape_left` counts the hex digits that a `%` still wants. */
+static bool target_byte(uint8_t byte, unsigned *escape_left)
+{
+    if (*escape_left > 0) {
+        (*escape_left)--;
+        return is_hex(byte);
+    }
+    if (byte == '%')
+        *escape_left = 2;
+    return byte == '%' || is_target(byte);
+}
+
 static enum status scan_target(struct scan *scan)
 {
     size_t begin = scan->place;
-    unsigned escape_left = 0; /* hex digits that a `%` still wants */
+    unsigned escape_left = 0;
     uint8_t byte;
     for (;; scan->place++) {
         enum status status = peek(scan, &byte);
@@ -169,9 +181,8 @@ static enum status scan_target(struct scan *scan)
             break;
         if (scan->place - begin == HTTP1_TARGET_BYTES_MAX)
             return refuse(scan->head, 414);
-        if (escape_left > 0 ? !is_hex(byte) : byte != '%' && !is_target(byte))
+        if (!target_byte(byte, &escape_left))
             return refuse(scan->head, 400);
-        escape_left = escape_left > 0 ? escape_left - 1 : byte == '%' ? 2 : 0;
     }
     scan->head->target = slice_make(scan->at + begin, scan->place - begin);
     scan->place++;
@@ -334,6 +345,19 @@ bool http1_list_has(const struct http1_head *head, const char *name, const char 
     return false;
 }
 
+static bool port_valid(struct slice digits)
+{
+    uint32_t port = 0;
+    if (digits.bytes < 1 || digits.bytes > 5)
+        return false;
+    for (size_t i = 0; i < digits.bytes; i++) {
+        if (!is_digit(digits.at[i]))
+            return false;
+        port = port * 10 + (uint32_t)(digits.at[i] - '0');
+    }
+    return port <= UINT16_MAX;
+}
+
 /* host[:port]: a name or IPv4 address, or an IPv6 address in brackets; a port of 1–5 digits. */
 static bool host_valid(struct slice host)
 {
@@ -352,15 +376,7 @@ static bool host_valid(struct slice host)
     }
     if (i == host.bytes)
         return true;
-    if (host.at[i++] != ':' || host.bytes - i < 1 || host.bytes - i > 5)
-        return false;
-    uint32_t port = 0;
-    for (; i < host.bytes; i++) {
-        if (!is_digit(host.at[i]))
-            return false;
-        port = port * 10 + (uint32_t)(host.at[i] - '0');
-    }
-    return port <= UINT16_MAX;
+    return host.at[i] == ':' && port_valid(slice_make(host.at + i + 1, host.bytes - i - 1));
 }
 
 static enum status check_host(struct http1_head *head)

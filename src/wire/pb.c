@@ -265,6 +265,7 @@ static bool required_present(const struct pb_type *type, const uint8_t *out)
     return true;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): messages nest; PB_DEPTH_MAX bounds it */
 static enum status message_read(struct decoder *decoder, const struct pb_type *type,
                                 struct slice in, size_t depth, uint8_t *out);
 
@@ -349,6 +350,7 @@ static enum status message_read(struct decoder *decoder, const struct pb_type *t
         status = STATUS_INVALID;
     return status;
 }
+/* NOLINTEND(misc-no-recursion) */
 
 enum status pb_decode(const struct pb_type *type, struct slice in, struct arena *arena, void *out)
 {
@@ -411,6 +413,7 @@ static uint64_t number_load(const struct pb_field *field, const uint8_t *slot)
     return wide;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): messages nest; tools/pbgen refuses types that hold themselves */
 static void message_write(struct sink *sink, const struct pb_type *type, const uint8_t *message);
 
 /* Key and value, without asking whether it is the default. */
@@ -500,6 +503,7 @@ size_t pb_size(const struct pb_type *type, const void *message)
     message_write(&sink, type, message);
     return sink.bytes;
 }
+/* NOLINTEND(misc-no-recursion) */
 
 void pb_encode(const struct pb_type *type, const void *message, struct buf *out)
 {

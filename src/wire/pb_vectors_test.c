@@ -10,6 +10,8 @@
 /* cmocka comes after what it needs */
 #include <cmocka.h>
 
+#include "base/base64.h"
+
 #define LINE_BYTES 65536
 
 struct vectors {
@@ -29,11 +31,10 @@ static size_t type_index(const char *name)
 
 static struct slice hex_take(const char *hex, uint8_t *memory)
 {
-    size_t bytes = 0;
-    unsigned byte;
-    while (sscanf(hex + 2 * bytes, "%2x", &byte) == 1)
-        memory[bytes++] = (uint8_t)byte;
-    return slice_make(memory, bytes);
+    struct slice digits = {(const uint8_t *)hex, strspn(hex, "0123456789abcdef")};
+    struct buf out = buf_over(memory, digits.bytes / 2);
+    assert_int_equal(hex_read(digits, &out), STATUS_OK);
+    return buf_slice(&out);
 }
 
 static void check_vector(const struct pb_type *type, struct slice in, struct arena *arena)

@@ -46,23 +46,29 @@ static void answer(const struct pb_type *type, struct slice in, struct arena *ar
     putchar('\n');
 }
 
+/* Answers one line; false if it is none, or one that was cut. */
+static bool line_answer(char *line, struct arena *arena)
+{
+    char *space = strchr(line, ' ');
+    if (space == NULL || strchr(space, '\n') == NULL)
+        return false;
+    *space = '\0';
+    const struct pb_type *type = type_find(line);
+    if (type != NULL)
+        answer(type, hex_take(space + 1), arena);
+    arena_reset(arena);
+    return type != NULL;
+}
+
 int main(void)
 {
     char *line = malloc(LINE_BYTES);
+    bool good = line != NULL;
     struct arena arena;
     arena_init(&arena, (size_t)64 << 20);
-    while (line != NULL && fgets(line, LINE_BYTES, stdin) != NULL) {
-        char *space = strchr(line, ' ');
-        if (space == NULL || strchr(space, '\n') == NULL)
-            return 2; /* not a line, or one that was cut */
-        *space = '\0';
-        const struct pb_type *type = type_find(line);
-        if (type == NULL)
-            return 2;
-        answer(type, hex_take(space + 1), &arena);
-        arena_reset(&arena);
-    }
+    while (good && fgets(line, LINE_BYTES, stdin) != NULL)
+        good = line_answer(line, &arena);
     arena_deinit(&arena);
     free(line);
-    return 0;
+    return good ? 0 : 2;
 }
