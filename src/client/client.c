@@ -274,6 +274,22 @@ static void on_answer(struct client *client, const struct pb_frame *frame,
     }
 }
 
+/* HELLO was refused. A conn that is not the highest, twice in a day: this profile has a copy. */
+static void on_hello_error(struct client *client, const struct pb_error *error)
+{
+    if (error->code == PB_ERROR_CODE_CONFLICT && error->ver >= client->conn) {
+        bool twice = client->regressed_ms && client->now_ms - client->regressed_ms < 86400000;
+        client->conn = error->ver; /* the next HELLO goes above it */
+        client->regressed_ms = client->now_ms;
+        client->meta_dirty = true;
+        if (twice) {
+            client->state = PB_CLIENT_STATE_CLONED;
+            client->stopped = true;
+        }
+    }
+    mind_close(client);
+}
+
 /* EXCEPTION: one switch over what a server may say; cut up, the list could not be read as one. */
 static void on_frame(struct client *client, struct slice bytes)
 {
@@ -323,23 +339,10 @@ static void on_frame(struct client *client, struct slice bytes)
     case PB_FRAME_BODY_SENT: outbox_sent(client, &frame.body.sent); break;
     case PB_FRAME_BODY_HISTORY_PAGE: timeline_page(client, &frame.body.history_page); break;
     case PB_FRAME_BODY_ERROR:
-        if (request.kind == PB_FRAME_BODY_HELLO) {
-            const struct pb_error *error = &frame.body.error;
-            if (error->code == PB_ERROR_CODE_CONFLICT && error->ver >= client->conn) {
-                bool twice =
-                    client->regressed_ms && client->now_ms - client->regressed_ms < 86400000;
-                client->conn = error->ver; /* the next HELLO goes above it */
-                client->regressed_ms = client->now_ms;
-                client->meta_dirty = true;
-                if (twice) {
-                    client->state = PB_CLIENT_STATE_CLONED;
-                    client->stopped = true;
-                }
-            }
-            mind_close(client);
-        } else {
+        if (request.kind == PB_FRAME_BODY_HELLO)
+            on_hello_error(client, &frame.body.error);
+        else
             on_error(client, &request, &frame.body.error);
-        }
         break;
     default: on_answer(client, &frame, &request); break;
     }
@@ -413,23 +416,30 @@ enum status client_step(struct client *client, const struct pb_host_event *event
     return STATUS_OK;
 }
 
+static void chat_check(const struct client_chat *chat)
+{
+    for (uint32_t i = 0; i < chat->span_count; i++) {
+        assert(chat->spans[i].from >= 1 && chat->spans[i].from <= chat->spans[i].to);
+        assert(i == 0 || chat->spans[i].from > chat->spans[i - 1].to + 1);
+    }
+    assert(chat->read_by_all <= chat->delivered_by_all || chat->delivered_by_all == 0);
+}
+
+static void entry_check(const struct client *client, uint32_t index)
+{
+    const struct client_entry *entry = &client->outbox[index];
+    assert(entry->sctr >= 1 && entry->sctr < entry->chat->next_sctr);
+    for (uint32_t i = 0; i < index; i++)
+        assert(client->outbox[i].chat != entry->chat || client->outbox[i].sctr != entry->sctr);
+}
+
 void client_check(const struct client *client)
 {
     assert(client->outbox_count <= CLIENT_OUTBOX_MAX && client->chat_count <= CLIENT_CHATS_MAX);
-    for (uint32_t i = 0; i < client->chat_count; i++) {
-        const struct client_chat *chat = client->chats[i];
-        for (uint32_t k = 0; k < chat->span_count; k++) {
-            assert(chat->spans[k].from >= 1 && chat->spans[k].from <= chat->spans[k].to);
-            assert(k == 0 || chat->spans[k].from > chat->spans[k - 1].to + 1);
-        }
-        assert(chat->read_by_all <= chat->delivered_by_all || chat->delivered_by_all == 0);
-    }
-    for (uint32_t i = 0; i < client->outbox_count; i++) {
-        const struct client_entry *entry = &client->outbox[i];
-        assert(entry->sctr >= 1 && entry->sctr < entry->chat->next_sctr);
-        for (uint32_t k = 0; k < i; k++)
-            assert(client->outbox[k].chat != entry->chat || client->outbox[k].sctr != entry->sctr);
-    }
+    for (uint32_t i = 0; i < client->chat_count; i++)
+        chat_check(client->chats[i]);
+    for (uint32_t i = 0; i < client->outbox_count; i++)
+        entry_check(client, i);
 }
 
 struct client_chat *client_chat_find(const struct client *client, const uint8_t id[ID_BYTES])

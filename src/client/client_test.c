@@ -163,6 +163,7 @@ static void step(struct host *host, struct pb_host_event *event)
     host->connect |= host->out.connect;
     host->close |= host->out.close;
     host->wipe |= host->out.wipe;
+    event->entropy = SLICE_EMPTY; /* it was of this frame */
 }
 
 static void simple(struct host *host, enum pb_host_event_body body)

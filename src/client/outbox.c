@@ -303,6 +303,21 @@ void outbox_chat_exists(struct client *client, struct client_chat *chat)
     outbox_resend(chat, client->mono_ms);
 }
 
+/* The chat was not created; what waits for it fails if the reason is final. */
+static void create_rejected(struct client *client, struct client_chat *chat, uint32_t reason)
+{
+    if (reason == PB_ERROR_CODE_CHAT_EXISTS) {
+        outbox_chat_exists(client, chat);
+        return;
+    }
+    memset(chat->create_mid, 0, ID_BYTES); /* it may be wanted again with other leaves */
+    chat->create_sent = chat->create_wanted = false;
+    chat->dirty = true;
+    for (uint32_t i = client->outbox_count; i-- > 0;)
+        if (client->outbox[i].chat == chat && reason >= FINAL_FIRST)
+            fail(client, &client->outbox[i], reason);
+}
+
 void outbox_rejected(struct client *client, const struct pb_rejected *rejected)
 {
     struct client_chat *chat = client_chat_find(client, rejected->chat_id.at);
@@ -311,16 +326,7 @@ void outbox_rejected(struct client *client, const struct pb_rejected *rejected)
         return;
     if (!id_is_zero(chat->create_mid) &&
         memcmp(rejected->mid.at, chat->create_mid, ID_BYTES) == 0) {
-        if (rejected->reason == PB_ERROR_CODE_CHAT_EXISTS) {
-            outbox_chat_exists(client, chat);
-            return;
-        }
-        memset(chat->create_mid, 0, ID_BYTES); /* it may be wanted again with other leaves */
-        chat->create_sent = chat->create_wanted = false;
-        chat->dirty = true;
-        for (uint32_t i = client->outbox_count; i-- > 0;)
-            if (client->outbox[i].chat == chat && rejected->reason >= FINAL_FIRST)
-                fail(client, &client->outbox[i], rejected->reason);
+        create_rejected(client, chat, rejected->reason);
         return;
     }
     if (!entry || entry->chat != chat)
