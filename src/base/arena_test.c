@@ -128,7 +128,7 @@ static void test_faults(void **state)
         struct arena arena;
         arena_init(&arena, 1 << 20);
         bool all =
-            arena_alloc(&arena, 60000) && arena_alloc(&arena, 60000) && arena_alloc(&arena, 300000);
+            arena_alloc(&arena, 60000) && arena_alloc(&arena, 60001) && arena_alloc(&arena, 300000);
         assert_int_equal(all, !memory_fault_fired());
         assert_int_equal(arena.exhausted, memory_fault_fired());
         arena_deinit(&arena);

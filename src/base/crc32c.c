@@ -4,9 +4,9 @@
 /* Eight tables of 256: table[k][i] is byte i moved on by k + 1 bytes of zeros. The checksum is
  * linear, so an entry is the exclusive or of the entries of its single bits; the rows below hold
  * those, and the macros spell out the rest. */
-#define ENTRY(i, b0, b1, b2, b3, b4, b5, b6, b7)                                 \
-    (((i)&1 ? b0 : 0) ^ ((i)&2 ? b1 : 0) ^ ((i)&4 ? b2 : 0) ^ ((i)&8 ? b3 : 0) ^ \
-     ((i)&16 ? b4 : 0) ^ ((i)&32 ? b5 : 0) ^ ((i)&64 ? b6 : 0) ^ ((i)&128 ? b7 : 0))
+#define ENTRY(i, b0, b1, b2, b3, b4, b5, b6, b7)                                         \
+    (((i)&1 ? (b0) : 0) ^ ((i)&2 ? (b1) : 0) ^ ((i)&4 ? (b2) : 0) ^ ((i)&8 ? (b3) : 0) ^ \
+     ((i)&16 ? (b4) : 0) ^ ((i)&32 ? (b5) : 0) ^ ((i)&64 ? (b6) : 0) ^ ((i)&128 ? (b7) : 0))
 #define ENTRIES_4(i, ...)                                                            \
     ENTRY(i, __VA_ARGS__), ENTRY((i) + 1, __VA_ARGS__), ENTRY((i) + 2, __VA_ARGS__), \
         ENTRY((i) + 3, __VA_ARGS__)

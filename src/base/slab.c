@@ -64,6 +64,7 @@ enum status slab_open(struct slab *slab, uint32_t capacity, size_t object_bytes)
 
 void slab_close(struct slab *slab)
 {
+    assert(slab->chunks != NULL || slab->populated == 0);
     for (uint32_t i = 0; i < slab->populated; i += slab->chunk_objects)
         memory_free(slab->chunks[i / slab->chunk_objects]);
     memory_free(slab->chunks);

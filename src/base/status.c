@@ -12,7 +12,7 @@ static const char *const names[] = {
 };
 
 static const char *const texts[] = {
-#define STATUS(name, text) [STATUS_##name] = text,
+#define STATUS(name, text) [STATUS_##name] = (text),
 #include "base/status.def"
 #undef STATUS
 };

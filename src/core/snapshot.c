@@ -179,16 +179,22 @@ static void members_fill(struct step *step, size_t read, struct pb_chat_state *c
     }
 }
 
+static const struct row *mark_of(const struct step *step, size_t read, struct slice user)
+{
+    const struct row *row;
+    for (size_t i = 0; (row = step_row(step, read, i)) != NULL; i++)
+        if (memcmp(row->key.b, user.at, ID_BYTES) == 0)
+            return row;
+    return NULL;
+}
+
 /* Minima over the other members who are in; nobody else there = 0. */
 static void marks_fill(struct step *step, size_t read, struct pb_chat_state *chat)
 {
     bool any = false;
     for (size_t m = 0; m < chat->members_count; m++) {
         const struct pb_member_state *member = &chat->members[m];
-        const struct row *row, *mark = NULL;
-        for (size_t i = 0; mark == NULL && (row = step_row(step, read, i)) != NULL; i++)
-            if (memcmp(row->key.b, member->user_id.at, ID_BYTES) == 0)
-                mark = row;
+        const struct row *mark = mark_of(step, read, member->user_id);
         uint64_t delivered = mark ? mark->columns[MARK_DELIVERED] : 0;
         uint64_t seen = mark ? mark->columns[MARK_READ] : 0;
         if (slice_equal(member->user_id, ID_SLICE(step->session->user))) {

@@ -165,7 +165,7 @@ static void http_upgrade(struct gateway *gateway, struct slab_handle handle,
 static void http_serve(struct gateway *gateway, struct slab_handle handle,
                        struct gateway_conn *conn, const struct http1_head *head)
 {
-    struct slice body = SLICE_EMPTY;
+    struct slice body;
     const char *type = "text/plain";
     if (head->method != HTTP1_GET && head->method != HTTP1_HEAD) {
         http_refuse(gateway, handle, conn, 405);

@@ -234,7 +234,7 @@ static size_t accept_some(struct epoll *epoll, struct net_event *out, size_t max
 {
     size_t count = 0;
     for (int i = 0; i < ACCEPTS_PER_TURN && count < max && epoll->accepting; i++) {
-        struct sockaddr_in6 peer;
+        struct sockaddr_in6 peer = {0};
         socklen_t peer_bytes = sizeof peer;
         int fd = accept4(epoll->listen_fd, (struct sockaddr *)&peer, &peer_bytes,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -533,7 +533,7 @@ void epoll_close(struct epoll *epoll)
 
 uint16_t epoll_port(const struct epoll *epoll)
 {
-    struct sockaddr_in6 address;
+    struct sockaddr_in6 address = {0};
     socklen_t bytes = sizeof address;
     if (getsockname(epoll->listen_fd, (struct sockaddr *)&address, &bytes) != 0)
         return 0;

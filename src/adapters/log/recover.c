@@ -23,6 +23,7 @@
 #include "base/assert.h"
 
 static void judge(struct log *log);
+static void judge_end(struct log *log);
 
 static void submit(struct log *log, enum log_recover_step step, enum file_op op)
 {
@@ -252,13 +253,21 @@ static void scan_read(struct log *log)
                 left < log->options.group_bytes ? (size_t)left : log->options.group_bytes);
 }
 
+/* Where the first record that is kept must begin. */
+static void place_start(struct log *log)
+{
+    log->recovery.place = (struct log_place){.group = 1, .base = log->meta.first};
+}
+
 static void scan_segment(struct log *log, size_t index)
 {
     struct log_recovery *recovery = &log->recovery;
     recovery->segment = index;
     if (!enter(log, index)) {
         log->segments_count = index; /* what lies from here on is not for readers */
-        judge(log);
+        if (index == 0)
+            place_start(log);
+        judge_end(log);
         return;
     }
     recovery->at = recovery->stop_at = LOG_BLOCK_BYTES;
@@ -423,12 +432,12 @@ static void judge(struct log *log)
     struct log_recovery *recovery = &log->recovery;
     bool scanned = recovery->step == RECOVER_SCAN || recovery->step == RECOVER_SEARCH;
     if (!scanned && !recovery->fresh && !log->report.bad && log->segments_count > 0) {
-        recovery->place = (struct log_place){.group = 1, .base = log->meta.first};
+        place_start(log);
         scan_segment(log, 0);
         return;
     }
     if (!scanned && !recovery->fresh)
-        recovery->place = (struct log_place){.group = 1, .base = log->meta.first};
+        place_start(log);
     judge_end(log);
 }
 
