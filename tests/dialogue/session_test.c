@@ -70,10 +70,10 @@ static void every_command_in_every_state(void **state)
     for (size_t i = 0; i < command_count(); i++) {
         const struct command *command = command_at(i);
         assert_int_equal(command->states, allowed(command->tag));
-        for (uint8_t in = SESSION_WELCOMED; in < SESSION_CLOSING; in++) {
+        for (unsigned in = SESSION_WELCOMED; in < SESSION_CLOSING; in++) {
             struct rig *rig = rig_new();
             rig_live(rig, 0, 0);
-            rig->session.state = in;
+            rig->session.state = (uint8_t)in;
             rig->session.deadline_ms = in == SESSION_LIVE ? 0 : rig->mono_ms + 5000;
             rig->hold_reads = true;
             struct slice frame = frame_of(rig, command->tag);
