@@ -418,14 +418,27 @@ static enum status epoll_net_connect(struct net *net, const uint8_t peer[16], ui
     return STATUS_OK;
 }
 
+/* A shared listener wakes one of its shards (EPOLLEXCLUSIVE), not all. */
+static enum status watch(struct epoll *epoll, int fd, uint64_t token, struct failure *failure)
+{
+    uint32_t events = token == TOKEN_LISTEN ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN;
+    struct epoll_event event = {.events = events, .data.u64 = token};
+    if (epoll_ctl(epoll->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+        return failure_set(failure, STATUS_IO, "epoll refused a descriptor: %s", strerror(errno));
+    return STATUS_OK;
+}
+
 static void epoll_net_accepting(struct net *net, bool on)
 {
     struct epoll *epoll = epoll_of(net);
     if (epoll->listen_fd < 0 || epoll->accepting == on)
         return;
-    struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.u64 = TOKEN_LISTEN};
-    int done = epoll_ctl(epoll->epoll_fd, EPOLL_CTL_MOD, epoll->listen_fd, &event);
-    assert(done == 0);
+    if (!on) { /* an exclusive watch cannot be changed, only ended */
+        int done = epoll_ctl(epoll->epoll_fd, EPOLL_CTL_DEL, epoll->listen_fd, NULL);
+        assert(done == 0);
+    } else if (watch(epoll, epoll->listen_fd, TOKEN_LISTEN, NULL) != STATUS_OK) {
+        return; /* no memory now: asked again after the next close */
+    }
     epoll->accepting = on;
 }
 
@@ -465,14 +478,6 @@ static enum status listen_on(struct epoll *epoll, const struct epoll_options *op
     return STATUS_OK;
 }
 
-static enum status watch(struct epoll *epoll, int fd, uint64_t token, struct failure *failure)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = token};
-    if (epoll_ctl(epoll->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
-        return failure_set(failure, STATUS_IO, "epoll refused a descriptor: %s", strerror(errno));
-    return STATUS_OK;
-}
-
 enum status epoll_open(struct epoll *epoll, const struct epoll_options *options,
                        struct failure *failure)
 {
@@ -495,10 +500,14 @@ enum status epoll_open(struct epoll *epoll, const struct epoll_options *options,
         goto fail;
     }
     status = watch(epoll, epoll->wake_fd, TOKEN_WAKE, failure);
-    if (status == STATUS_OK && options->address) {
+    if (status == STATUS_OK && options->listener) {
+        epoll->listen_fd = options->listener->listen_fd;
+        epoll->borrows = true;
+    } else if (status == STATUS_OK && options->address) {
         status = listen_on(epoll, options, failure);
-        if (status == STATUS_OK)
-            status = watch(epoll, epoll->listen_fd, TOKEN_LISTEN, failure);
+    }
+    if (status == STATUS_OK && epoll->listen_fd >= 0) {
+        status = watch(epoll, epoll->listen_fd, TOKEN_LISTEN, failure);
         epoll->accepting = true;
     }
     if (status == STATUS_OK)
@@ -522,7 +531,7 @@ void epoll_close(struct epoll *epoll)
         memory_free(buffer);
     }
     slab_close(&epoll->conns);
-    if (epoll->listen_fd >= 0)
+    if (epoll->listen_fd >= 0 && !epoll->borrows)
         (void)close(epoll->listen_fd);
     if (epoll->wake_fd >= 0)
         (void)close(epoll->wake_fd);

@@ -19,15 +19,17 @@ struct epoll {
     struct net net;
     struct waker waker;
     int epoll_fd, listen_fd, wake_fd;
-    bool accepting;
-    struct slab conns;                              /* struct epoll_conn */
-    struct epoll_buffer *free_buffers;              /* receive buffers not in use */
+    bool accepting, borrows;           /* borrows: the listener belongs to another shard's epoll */
+    struct slab conns;                 /* struct epoll_conn */
+    struct epoll_buffer *free_buffers; /* receive buffers not in use */
     struct slab_handle pending_first, pending_last; /* connections with a completion to report */
 };
 
 struct epoll_options {
     const uint8_t *address; /* 16 bytes, IPv4 mapped; NULL: no listener (clients, tools) */
     uint16_t port;          /* 0: the kernel picks one, see epoll_port */
+    /* Instead of an address: accept from this one's listener too; it is closed after us. */
+    const struct epoll *listener;
     uint32_t connections_max;
 };
 

@@ -174,6 +174,31 @@ static void a_taken_port_is_said(void **state)
     assert_non_null(strstr(failure.text, "cannot listen on port"));
 }
 
+/* Two shards on one listener: each connection reaches one of them, and one that does not accept
+ * leaves all to the other. */
+static void a_listener_is_shared(void **state)
+{
+    struct world *world = *state;
+    struct epoll second;
+    struct epoll_options options = {.listener = &world->server, .connections_max = 4};
+    assert_int_equal(epoll_open(&second, &options, NULL), STATUS_OK);
+    assert_int_equal(epoll_port(&second), epoll_port(&world->server));
+    world->server.net.vtable->accepting(&world->server.net, false);
+    net_conn conn;
+    assert_int_equal(
+        world->client.net.vtable->connect(&world->client.net, loopback, epoll_port(&second), &conn),
+        STATUS_OK);
+    (void)await(&second, NET_ACCEPTED);
+    await(&world->client, NET_CONNECTED);
+    world->server.net.vtable->accepting(&world->server.net, true);
+    second.net.vtable->accepting(&second.net, false);
+    assert_int_equal(
+        world->client.net.vtable->connect(&world->client.net, loopback, epoll_port(&second), &conn),
+        STATUS_OK);
+    (void)await(&world->server, NET_ACCEPTED);
+    epoll_close(&second);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +209,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(past_the_cap_connections_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stale_handle_does_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_taken_port_is_said, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_listener_is_shared, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
