@@ -14,7 +14,8 @@ static const struct limit limits[RATE_CLASSES];
 
 static void start_log(struct node *node)
 {
-    assert_int_equal(posix_file_open(&node->file, node->folder, &node->net.waker, NULL), STATUS_OK);
+    assert_int_equal(posix_file_open(&node->file, node->folder, &node->shards[0].net.waker, NULL),
+                     STATUS_OK);
     struct log_options log = log_options_default();
     log.folder = "log";
     log.group_bytes = 512 << 10;
@@ -28,46 +29,76 @@ static void start_log(struct node *node)
     assert_int_equal(node->log.state, LOG_READY);
 }
 
-void node_start(struct node *node, const struct node_options *options)
+static void start_shard(struct node *node, uint32_t number, const struct node_options *options)
 {
-    struct epoll_options serve = {.address = node_loopback,
-                                  .connections_max = options->connections_max};
-    assert_int_equal(epoll_open(&node->net, &serve, NULL), STATUS_OK);
-    start_log(node);
-    assert_int_equal(memory_db_open(&node->db, 64 << 20), STATUS_OK);
-    memory_store_open(&node->gateway_store, &node->db);
-    memory_store_open(&node->processor_store, &node->db);
-    assert_int_equal(local_rpc_open(&node->rpc, 1), STATUS_OK);
-    assert_int_equal(password_pool_open(&node->passwords, 1, &node->net.waker, NULL), STATUS_OK);
-    struct gateway_ports ports = {.net = &node->net.net,
-                                  .bus = &node->log.bus,
-                                  .store = &node->gateway_store.port,
-                                  .rpc = &node->rpc.port,
-                                  .password = &node->passwords.port,
+    struct node_shard *at = &node->shards[number];
+    ring_links_waker(&node->links, number, &at->net.waker);
+    assert_int_equal(
+        ring_bus_open(&at->bus, &node->links, number, number == 0 ? &node->log.bus : NULL),
+        STATUS_OK);
+    ring_rpc_open(&at->rpc, &node->links, number);
+    memory_store_open(&at->store, &node->db);
+    assert_int_equal(password_pool_open(&at->passwords, 1, &at->net.waker, NULL), STATUS_OK);
+    struct gateway_ports ports = {.net = &at->net.net,
+                                  .bus = &at->bus.port,
+                                  .store = &at->store.port,
+                                  .rpc = &at->rpc.port,
+                                  .password = &at->passwords.port,
                                   .entropy = system_entropy()};
     struct shard_options shard = {.gateway = {.connections_max = options->connections_max,
                                               .operations_max = options->operations_max,
                                               .discovery = SLICE_LITERAL("{}"),
                                               .limits = limits,
                                               .write_stall_ms = 30000},
-                                  .processes = true,
+                                  .processes = number == 0,
                                   .processor_store = &node->processor_store.port,
                                   .devices_max = 16};
     session_config_init(&shard.session);
-    shard.session.gateway = 1;
+    shard.session.gateway = node->links.instance;
+    shard.session.shard = number;
     shard.session.sign_up = options->sign_up;
-    assert_int_equal(shard_open(&node->shard, &ports, system_clock(), &shard), STATUS_OK);
+    assert_int_equal(shard_open(&at->shard, &ports, system_clock(), &shard), STATUS_OK);
+}
+
+void node_start(struct node *node, const struct node_options *options)
+{
+    struct epoll_options serve = {.address = node_loopback,
+                                  .connections_max = options->connections_max};
+    node->shards_count = options->shards;
+    assert_int_equal(epoll_open(&node->shards[0].net, &serve, NULL), STATUS_OK);
+    start_log(node);
+    assert_int_equal(memory_db_open(&node->db, 64 << 20), STATUS_OK);
+    memory_store_open(&node->processor_store, &node->db);
+    struct bus_facts facts = node->log.bus.vtable->facts(&node->log.bus);
+    assert_int_equal(ring_links_open(&node->links, node->shards_count, 1, facts), STATUS_OK);
+    struct epoll_options share = {.listener = &node->shards[0].net,
+                                  .connections_max = options->connections_max};
+    for (uint32_t i = 0; i < node->shards_count; i++) {
+        if (i > 0)
+            assert_int_equal(epoll_open(&node->shards[i].net, &share, NULL), STATUS_OK);
+        start_shard(node, i, options);
+    }
+}
+
+void node_turn(struct node *node, int64_t wait_ms)
+{
+    for (uint32_t i = 0; i < node->shards_count; i++)
+        (void)shard_turn(&node->shards[i].shard, i == 0 ? wait_ms : 0);
 }
 
 void node_kill(struct node *node)
 {
     posix_file_close(&node->file);
-    shard_close(&node->shard);
-    password_pool_close(&node->passwords);
-    local_rpc_close(&node->rpc);
+    for (uint32_t i = node->shards_count; i-- > 0;) {
+        struct node_shard *at = &node->shards[i];
+        shard_close(&at->shard);
+        password_pool_close(&at->passwords);
+        ring_bus_close(&at->bus);
+        epoll_close(&at->net);
+    }
+    ring_links_close(&node->links);
     memory_db_close(&node->db);
     log_close(&node->log);
-    epoll_close(&node->net);
 }
 
 void node_open(struct node *node, const struct node_options *options)

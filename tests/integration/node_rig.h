@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * node_rig.h: a whole node in one thread, for tests: real sockets, a real log in a folder of its
- * own, the memory store. Turned by the test (shard_turn), asserts by cmocka. */
+ * node_rig.h: a whole node in one thread, for tests: shards on real sockets, a real log in a folder
+ * of its own, the memory store. Turned by the test, asserts by cmocka. */
 #pragma once
 
 #include "adapters/epoll/epoll.h"
-#include "adapters/local/local.h"
 #include "adapters/log/log.h"
 #include "adapters/memory/memory_store.h"
 #include "adapters/password/pool.h"
 #include "adapters/posix/file.h"
+#include "adapters/ring/ring.h"
 #include "adapters/system/system.h"
 #include "runtime/shard.h"
 
@@ -16,20 +16,31 @@
 
 extern const uint8_t node_loopback[16];
 
-struct node {
-    char folder[64];
-    struct epoll net, client; /* the server's sockets; those of the test's clients */
-    struct posix_file file;
-    struct log log;
-    struct memory_db db;
-    struct memory_store gateway_store, processor_store;
-    struct local_rpc rpc;
+#define NODE_SHARDS_MAX 2
+
+struct node_shard {
+    struct epoll net;
+    struct ring_bus bus;
+    struct ring_rpc rpc;
+    struct memory_store store;
     struct password_pool passwords;
     struct shard shard;
 };
 
+struct node {
+    char folder[64];
+    struct epoll client; /* the sockets of the test's clients */
+    struct posix_file file;
+    struct log log;
+    struct memory_db db;
+    struct memory_store processor_store;
+    struct ring_links links;
+    struct node_shard shards[NODE_SHARDS_MAX];
+    uint32_t shards_count;
+};
+
 struct node_options {
-    uint32_t connections_max, operations_max;
+    uint32_t shards, connections_max, operations_max;
     enum sign_up_policy sign_up;
 };
 
@@ -39,5 +50,7 @@ void node_close(struct node *node); /* and the folder is gone */
 
 /* Recover the log, fold it again, listen. */
 void node_start(struct node *node, const struct node_options *options);
+/* One turn of every shard. */
+void node_turn(struct node *node, int64_t wait_ms);
 /* As kill -9 leaves it: nothing is sealed, no close frame is sent. */
 void node_kill(struct node *node);

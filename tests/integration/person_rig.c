@@ -111,7 +111,8 @@ static void connect_now(struct person *person)
 {
     hang_up(person);
     assert_int_equal(net_of(person)->connect(&person->node->client.net, node_loopback,
-                                             epoll_port(&person->node->net), &person->conn),
+                                             epoll_port(&person->node->shards[0].net),
+                                             &person->conn),
                      STATUS_OK);
     net_of(person)->tag(&person->node->client.net, person->conn, person->tag);
     person->connecting = true;
@@ -332,7 +333,7 @@ void people_turn(struct person *const people[], size_t count)
 {
     struct node *node = people[0]->node;
     struct net_event events[64];
-    (void)shard_turn(&node->shard, 1);
+    node_turn(node, 1);
     size_t heard = node->client.net.vtable->wait(&node->client.net, events, 64, 0);
     for (size_t i = 0; i < heard; i++)
         for (size_t m = 0; m < count; m++)

@@ -21,11 +21,13 @@ struct stranger {
 static int setup_with(void **state, uint32_t operations_max)
 {
     static struct stranger stranger;
-    struct node_options options = {.connections_max = 16, .operations_max = operations_max};
+    struct node_options options = {
+        .shards = 1, .connections_max = 16, .operations_max = operations_max};
     node_open(&stranger.node, &options);
     struct epoll *client = &stranger.node.client;
     assert_int_equal(client->net.vtable->connect(&client->net, node_loopback,
-                                                 epoll_port(&stranger.node.net), &stranger.conn),
+                                                 epoll_port(&stranger.node.shards[0].net),
+                                                 &stranger.conn),
                      STATUS_OK);
     *state = &stranger;
     return 0;
@@ -53,8 +55,8 @@ static struct net_event hear(struct stranger *stranger, size_t least)
 {
     struct net_event event;
     for (int i = 0; i < NODE_TURNS; i++) {
-        (void)shard_turn(&stranger->node.shard, 1);
-        gateway_check(&stranger->node.shard.gateway);
+        node_turn(&stranger->node, 1);
+        gateway_check(&stranger->node.shards[0].shard.gateway);
         if (stranger->node.client.net.vtable->wait(&stranger->node.client.net, &event, 1, 0) == 0)
             continue;
         if (event.kind == NET_CLOSED || (event.kind == NET_RECEIVED && event.bytes_count >= least))
@@ -163,7 +165,7 @@ static void past_its_operations_the_server_says_come_back(void **state)
     net_conn conns[2] = {stranger->conn};
     await_connected(stranger);
     assert_int_equal(net->connect(&stranger->node.client.net, node_loopback,
-                                  epoll_port(&stranger->node.net), &conns[1]),
+                                  epoll_port(&stranger->node.shards[0].net), &conns[1]),
                      STATUS_OK);
     await_connected(stranger);
     for (int i = 0; i < 2; i++) {
@@ -175,26 +177,26 @@ static void past_its_operations_the_server_says_come_back(void **state)
     int busy = 0, answered = 0;
     struct net_event event;
     for (int i = 0; i < NODE_TURNS && (busy == 0 || answered == 0); i++) {
-        (void)shard_turn(&stranger->node.shard, 1);
+        node_turn(&stranger->node, 1);
         if (net->wait(&stranger->node.client.net, &event, 1, 0) == 0 || event.kind != NET_RECEIVED)
             continue;
         static const uint8_t come_back[] = {0x88, 0x02, 0x03, 0xf5};
         bool closed = memmem(event.bytes, event.bytes_count, come_back, sizeof come_back) != NULL;
         busy += closed;
         net->consume(&stranger->node.client.net, event.conn, event.bytes_count);
-        answered += !closed && stranger->node.shard.gateway.counts.frames_out >=
+        answered += !closed && stranger->node.shards[0].shard.gateway.counts.frames_out >=
                                    3; /* two WELCOMEs and an ERROR */
     }
     assert_int_equal(busy, 1);
     assert_true(answered > 0);
-    assert_int_equal(stranger->node.shard.gateway.operations.used, 0);
+    assert_int_equal(stranger->node.shards[0].shard.gateway.operations.used, 0);
 }
 
 /* When as many reads are in flight as the store takes, the next is answered BUSY, not submitted. */
 static void past_its_reads_the_server_says_busy(void **state)
 {
     struct stranger *stranger = *state;
-    struct gateway *gateway = &stranger->node.shard.gateway;
+    struct gateway *gateway = &stranger->node.shards[0].shard.gateway;
     static const uint8_t upgrade[] = UPGRADE;
     uint8_t text[sizeof upgrade + 128], login[128];
     struct slice frame = login_frame(login);
@@ -204,10 +206,10 @@ static void past_its_reads_the_server_says_busy(void **state)
     gateway->reads_in_flight = STORE_REQUESTS_MAX;
     say(stranger, slice_make(text, sizeof upgrade - 1 + frame.bytes));
     for (int i = 0; i < NODE_TURNS && gateway->counts.frames_out < 2; i++)
-        (void)shard_turn(&stranger->node.shard, 1);
+        node_turn(&stranger->node, 1);
     assert_int_equal(gateway->counts.frames_out, 2); /* WELCOME, ERROR */
     assert_int_equal(gateway->counts.busy, 1);
-    assert_int_equal(stranger->node.passwords.in_flight, 0); /* nobody was looked up */
+    assert_int_equal(stranger->node.shards[0].passwords.in_flight, 0); /* nobody was looked up */
     assert_int_equal(gateway->reads_in_flight, STORE_REQUESTS_MAX);
     gateway->reads_in_flight = 0;
 }

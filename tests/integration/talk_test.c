@@ -10,10 +10,13 @@
 
 #include "person_rig.h"
 
-static const struct node_options options = {
-    .connections_max = 16, .operations_max = 64, .sign_up = POLICY_OPEN};
+static const struct node_options one_shard = {
+    .shards = 1, .connections_max = 16, .operations_max = 64, .sign_up = POLICY_OPEN};
+static const struct node_options two_shards = {
+    .shards = 2, .connections_max = 16, .operations_max = 64, .sign_up = POLICY_OPEN};
 
 struct pair {
+    const struct node_options *options;
     struct node node;
     struct person alice, bob;
     struct person *people[2];
@@ -43,10 +46,11 @@ static void sign_up(struct pair *pair, struct person *person, const char *userna
     AWAIT(pair, person->state == PB_CLIENT_STATE_SYNCED);
 }
 
-static int setup(void **state)
+static int setup_with(void **state, const struct node_options *options)
 {
     static struct pair pair;
-    node_open(&pair.node, &options);
+    pair.options = options;
+    node_open(&pair.node, options);
     person_open(&pair.alice, &pair.node, 1);
     person_open(&pair.bob, &pair.node, 2);
     pair.people[0] = &pair.alice;
@@ -55,6 +59,16 @@ static int setup(void **state)
     sign_up(&pair, &pair.bob, "bob");
     *state = &pair;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_with(state, &one_shard);
+}
+
+static int setup_two(void **state)
+{
+    return setup_with(state, &two_shards);
 }
 
 static int teardown(void **state)
@@ -141,12 +155,31 @@ static void crossing_bursts_make_one_story(void **state)
     same_story(pair, 2 * BURST);
 }
 
+/* One person on each shard: the other's shard neither owns the log nor folds. */
+static void shards_tell_one_story(void **state)
+{
+    struct pair *pair = *state;
+    struct gateway *gateways[2] = {&pair->node.shards[0].shard.gateway,
+                                   &pair->node.shards[1].shard.gateway};
+    for (int i = 0; i < 100 && (gateways[0]->conns.used != 1 || gateways[1]->conns.used != 1);
+         i++) { /* whose turn it is takes a connection: reconnect until each has one */
+        struct net *full = &pair->node.shards[gateways[0]->conns.used == 2 ? 0 : 1].net.net;
+        full->vtable->accepting(full, false);
+        person_restart(&pair->bob);
+        AWAIT(pair, pair->bob.state == PB_CLIENT_STATE_SYNCED);
+        full->vtable->accepting(full, true);
+    }
+    assert_int_equal(gateways[0]->conns.used, 1);
+    assert_int_equal(gateways[1]->conns.used, 1);
+    crossing_bursts_make_one_story(state);
+}
+
 static void a_killed_node_loses_nothing(void **state)
 {
     struct pair *pair = *state;
     burst(pair);
     node_kill(&pair->node);
-    node_start(&pair->node, &options);
+    node_start(&pair->node, pair->options);
     AWAIT(pair, all_delivered(&pair->alice, BURST) && all_delivered(&pair->bob, BURST));
     same_story(pair, 2 * BURST);
 }
@@ -166,6 +199,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_message_gets_all_its_ticks, setup, teardown),
         cmocka_unit_test_setup_teardown(crossing_bursts_make_one_story, setup, teardown),
         cmocka_unit_test_setup_teardown(a_killed_node_loses_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(shards_tell_one_story, setup_two, teardown),
+        cmocka_unit_test_setup_teardown(a_killed_node_loses_nothing, setup_two, teardown),
         cmocka_unit_test_setup_teardown(a_killed_client_shows_nothing_twice, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
