@@ -72,7 +72,7 @@ run() {
     rm -f "$log"
     heartbeat "test $folder"
     /usr/bin/meson test -C "$folder" --no-rebuild --print-errorlogs "$@" 2>&1 |
-        grep -v -E '^(ninja: |Full log written|$)'
+        grep --line-buffered -v -E '^(ninja: |Full log written|$)'
     quiet
     logs+=("$log")
 }
