@@ -498,7 +498,7 @@ void gateway_flush(struct gateway *gateway)
 
 uint64_t gateway_next_ms(const struct gateway *gateway)
 {
-    return timer_next_ms(&gateway->timers);
+    return gateway->done.used > 0 ? 0 : timer_next_ms(&gateway->timers);
 }
 
 void gateway_turn(struct gateway *gateway, struct clock_reading now)

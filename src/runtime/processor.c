@@ -129,7 +129,10 @@ void processor_on_rpc(struct processor *processor, const struct pb_rpc *rpc)
     live_on_rpc(&processor->live, rpc);
 }
 
-static void poll_store(struct processor *processor)
+/* A store that answers at once is asked again in the same turn, within reason. */
+#define STEP_ROUNDS 8
+
+static bool poll_store(struct processor *processor)
 {
     struct store_request *done[64];
     size_t count = processor->store->vtable->poll(processor->store, done, 64);
@@ -141,6 +144,7 @@ static void poll_store(struct processor *processor)
         else if (processor->lanes[at] != NULL)
             lane_on_store(processor->lanes[at], done[i]);
     }
+    return count > 0;
 }
 
 static bool step_lane(struct processor *processor, uint32_t at)
@@ -167,16 +171,18 @@ static bool step_lane(struct processor *processor, uint32_t at)
 
 bool processor_step(struct processor *processor)
 {
-    bool finished = false;
-    poll_store(processor);
-    for (uint32_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
-        if (processor->lanes[i] != NULL && step_lane(processor, i))
-            finished = true;
+    bool finished = false, again = true;
+    for (int round = 0; again && round < STEP_ROUNDS; round++) {
+        for (uint32_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
+            if (processor->lanes[i] != NULL && step_lane(processor, i))
+                finished = true;
+        }
+        if (!processor->live.ready)
+            processor->live.ready = processor_caught_up(processor);
+        live_step(&processor->live);
+        again = poll_store(processor);
     }
-    if (!processor->live.ready)
-        processor->live.ready = processor_caught_up(processor);
-    live_step(&processor->live);
-    return finished;
+    return finished || again;
 }
 
 uint64_t processor_lag(const struct processor *processor)

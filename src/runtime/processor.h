@@ -37,8 +37,8 @@ void processor_on_bus(struct processor *processor, const struct bus_event *event
 /* ATTACH, DETACH, ACKED. */
 void processor_on_rpc(struct processor *processor, const struct pb_rpc *rpc);
 
-/* One turn: completions of the store, then everything that can go on. True if a batch was
- * finished. */
+/* One turn: everything that can go on, and completions of the store as they come. True if a batch
+ * was finished or there is more to do at once. */
 bool processor_step(struct processor *processor);
 
 /* Records not yet folded, of all lanes. */

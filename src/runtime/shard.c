@@ -104,7 +104,7 @@ bool shard_turn(struct shard *shard, int64_t wait_ms)
     }
     any = turn_rpc(shard) || any;
     gateway_flush(&shard->gateway);
-    return any;
+    return turn_store(shard) || any; /* what a store answered at once is for the next turn */
 }
 
 enum status shard_open(struct shard *shard, const struct gateway_ports *ports,

@@ -38,5 +38,6 @@ MUST_USE enum status shard_open(struct shard *shard, const struct gateway_ports 
                                 struct clock_port *clock, const struct shard_options *options);
 void shard_close(struct shard *shard); /* tolerates a zeroed one */
 
-/* One turn; sleeps at most `wait_ms` when there is nothing to do. True if anything happened. */
+/* One turn; sleeps at most `wait_ms` (-1: as long as there is nothing to do). True if anything
+ * happened: then the next turn must not sleep (wait_ms 0). */
 bool shard_turn(struct shard *shard, int64_t wait_ms);

@@ -80,10 +80,12 @@ void node_start(struct node *node, const struct node_options *options)
     }
 }
 
-void node_turn(struct node *node, int64_t wait_ms)
+bool node_turn(struct node *node, int64_t wait_ms)
 {
+    bool any = false;
     for (uint32_t i = 0; i < node->shards_count; i++)
-        (void)shard_turn(&node->shards[i].shard, i == 0 ? wait_ms : 0);
+        any = shard_turn(&node->shards[i].shard, i == 0 ? wait_ms : 0) || any;
+    return any;
 }
 
 void node_kill(struct node *node)

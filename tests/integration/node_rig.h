@@ -50,7 +50,7 @@ void node_close(struct node *node); /* and the folder is gone */
 
 /* Recover the log, fold it again, listen. */
 void node_start(struct node *node, const struct node_options *options);
-/* One turn of every shard. */
-void node_turn(struct node *node, int64_t wait_ms);
+/* One turn of every shard. True if anything happened. */
+bool node_turn(struct node *node, int64_t wait_ms);
 /* As kill -9 leaves it: nothing is sealed, no close frame is sent. */
 void node_kill(struct node *node);

@@ -333,7 +333,7 @@ void people_turn(struct person *const people[], size_t count)
 {
     struct node *node = people[0]->node;
     struct net_event events[64];
-    node_turn(node, 1);
+    (void)node_turn(node, 1);
     size_t heard = node->client.net.vtable->wait(&node->client.net, events, 64, 0);
     for (size_t i = 0; i < heard; i++)
         for (size_t m = 0; m < count; m++)

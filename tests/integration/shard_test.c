@@ -55,7 +55,7 @@ static struct net_event hear(struct stranger *stranger, size_t least)
 {
     struct net_event event;
     for (int i = 0; i < NODE_TURNS; i++) {
-        node_turn(&stranger->node, 1);
+        (void)node_turn(&stranger->node, 1);
         gateway_check(&stranger->node.shards[0].shard.gateway);
         if (stranger->node.client.net.vtable->wait(&stranger->node.client.net, &event, 1, 0) == 0)
             continue;
@@ -177,7 +177,7 @@ static void past_its_operations_the_server_says_come_back(void **state)
     int busy = 0, answered = 0;
     struct net_event event;
     for (int i = 0; i < NODE_TURNS && (busy == 0 || answered == 0); i++) {
-        node_turn(&stranger->node, 1);
+        (void)node_turn(&stranger->node, 1);
         if (net->wait(&stranger->node.client.net, &event, 1, 0) == 0 || event.kind != NET_RECEIVED)
             continue;
         static const uint8_t come_back[] = {0x88, 0x02, 0x03, 0xf5};
@@ -206,7 +206,7 @@ static void past_its_reads_the_server_says_busy(void **state)
     gateway->reads_in_flight = STORE_REQUESTS_MAX;
     say(stranger, slice_make(text, sizeof upgrade - 1 + frame.bytes));
     for (int i = 0; i < NODE_TURNS && gateway->counts.frames_out < 2; i++)
-        node_turn(&stranger->node, 1);
+        (void)node_turn(&stranger->node, 1);
     assert_int_equal(gateway->counts.frames_out, 2); /* WELCOME, ERROR */
     assert_int_equal(gateway->counts.busy, 1);
     assert_int_equal(stranger->node.shards[0].passwords.in_flight, 0); /* nobody was looked up */
