@@ -20,7 +20,8 @@ static void devices_plan(const struct fold_record *record, struct fold_reads *re
     (void)fold_want_get(reads, TABLE_DEVICE_LIST, record->key, NULL, next.n - 1);
     for (uint8_t i = 0; i < next.device_count; i++)
         (void)fold_want_get(reads, TABLE_DIR, next.devices[i].id, NULL, DIR_DEVICE);
-    (void)fold_want_all(reads, TABLE_USER_CHAT, record->key, FOLD_CHATS_MAX);
+    (void)fold_want_all(reads, TABLE_USER_CHAT, record->key,
+                        record->chats_max != 0 ? record->chats_max : FOLD_CHATS_MAX);
 }
 
 void account_plan(const struct fold_record *record, struct fold_reads *reads, struct arena *arena)

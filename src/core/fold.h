@@ -29,7 +29,7 @@
 #define FOLD_ROUNDS           3
 #define FOLD_WANTS_MAX        32u
 #define FOLD_MEMBERS_MAX      256u
-#define FOLD_CHATS_MAX        5000u /* × 9 rows stays below OVERLAY_ROWS_MAX */
+#define FOLD_CHATS_MAX        5000u /* × 9 rows stays below OVERLAY_ROWS (lane_bounds) */
 #define FOLD_PASSED_MAX       500u  /* a receipt that passes more numbers goes to all members */
 #define FOLD_BODY_BYTES_MAX   1024u
 #define FOLD_BODIES_BYTES_MAX (16u * 1024u)
@@ -51,6 +51,7 @@ struct fold_record {
     uint8_t key[ID_BYTES];
     const struct pb_record *body;
     bool inlined; /* one machine: what this record bears is folded with it, before anything later */
+    uint32_t chats_max; /* of one user, reached by a change of devices; 0: FOLD_CHATS_MAX */
 };
 
 enum fold_want_kind { FOLD_GET, FOLD_RANGE, FOLD_BY_STAMP };

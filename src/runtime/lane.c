@@ -7,21 +7,41 @@
 
 #define ROUND_SHIFT 24u /* token: bit 63 | lane index 16 | append round 8 | emission 24 */
 
-enum status lane_open(struct lane *lane, struct bus *bus, struct store *store, enum topic topic,
-                      uint32_t partition)
+#define CUT_SHARE 8u /* of the rows: a batch above it takes no further record */
+
+static uint32_t rows_of(const struct lane_bounds *bounds)
+{
+    return bounds->rows != 0 ? bounds->rows : LANE_ROWS;
+}
+
+static uint32_t chats_of(const struct lane_bounds *bounds)
+{
+    return bounds->chats != 0 ? bounds->chats : FOLD_CHATS_MAX;
+}
+
+bool lane_bounds_fit(const struct lane_bounds *bounds)
+{
+    uint64_t rows = rows_of(bounds);
+    uint64_t largest = (uint64_t)chats_of(bounds) * LANE_CHAT_ROWS + LANE_RECORD_ROWS;
+    return rows >= LANE_ROWS_MIN && rows / CUT_SHARE + largest <= rows;
+}
+
+enum status lane_open(struct lane *lane, const struct lane_options *options)
 {
     uint32_t index = lane->index;
+    assert(lane_bounds_fit(&options->bounds));
     memset(lane, 0, sizeof *lane);
     lane->index = index;
-    lane->bus = bus;
-    lane->store = store;
-    lane->facts = bus->vtable->facts(bus);
-    lane->topic = topic;
-    lane->partition = partition;
+    lane->bus = options->bus;
+    lane->store = options->store;
+    lane->facts = options->bus->vtable->facts(options->bus);
+    lane->topic = options->topic;
+    lane->partition = options->partition;
+    lane->chats_max = chats_of(&options->bounds);
     lane->token_base = LANE_TOKEN_BIT | (uint64_t)index << 32;
     arena_init(&lane->arena, LANE_ARENA_BYTES_MAX);
     arena_init(&lane->spare, LANE_ARENA_BYTES_MAX);
-    enum status status = overlay_open(&lane->overlay);
+    enum status status = overlay_open(&lane->overlay, rows_of(&options->bounds));
     if (status == STATUS_OK)
         lane->state = LANE_START;
     return status;
@@ -87,7 +107,8 @@ void lane_on_record(struct lane *lane, const struct bus_record *record)
     *fold = (struct fold_record){.topic = record->topic,
                                  .place = {record->log_epoch, record->offset, 0},
                                  .append_us = record->append_us,
-                                 .inlined = lane->facts.single};
+                                 .inlined = lane->facts.single,
+                                 .chats_max = lane->chats_max};
     memcpy(fold->key, record->key, ID_BYTES);
     lane->raw[at] = arena_copy(&lane->arena, record->bytes);
     if (!record_decode(lane, at)) {
@@ -278,7 +299,8 @@ static bool children_add(struct lane *lane, const struct fold_outcome *outcome)
                                              .append_us = lane->at->append_us,
                                              .place = lane->at->place,
                                              .body = emission->body,
-                                             .inlined = true};
+                                             .inlined = true,
+                                             .chats_max = lane->chats_max};
         memcpy(child->record.key, emission->key, ID_BYTES);
         if (lane->children == NULL)
             lane->children = child;
@@ -359,8 +381,8 @@ static bool next_record(struct lane *lane)
         return true;
     }
     if (lane->folded == lane->records_count || lane->cut ||
-        (lane->folded > 0 &&
-         (lane->arena.used > LANE_ARENA_CUT_BYTES || lane->overlay.count > OVERLAY_ROWS_MAX / 8)))
+        (lane->folded > 0 && (lane->arena.used > LANE_ARENA_CUT_BYTES ||
+                              lane->overlay.count > lane->overlay.capacity / CUT_SHARE)))
         return false;
     struct fold_record *at = ARENA_NEW(&lane->arena, struct fold_record);
     if (at == NULL)

@@ -11,8 +11,8 @@
  * Invariants (lane_check): one batch in flight; a head write never shares a batch with an earlier
  * bare emission of its chat (storage §2.2 step 2); after a failed append it and all later ones go
  * out again (R8). A store that is BUSY or late gets the same request again.
- * Owner: the thread of the processor. Bounds: LANE_RECORDS_MAX records and LANE_BYTES_MAX a
- * batch. */
+ * Owner: the thread of the processor. Bounds: LANE_RECORDS_MAX records and LANE_BYTES_MAX a batch;
+ * the rows of a batch and the chats of a user by lane_bounds. */
 #pragma once
 
 #include "base/arena.h"
@@ -26,6 +26,10 @@
 #define LANE_ARENA_BYTES_MAX ((size_t)256 << 20)
 #define LANE_ARENA_CUT_BYTES ((size_t)16 << 20)
 #define LANE_TOKEN_BIT       (UINT64_C(1) << 63)
+#define LANE_ROWS            (1u << 16) /* the default of lane_bounds.rows */
+#define LANE_ROWS_MIN        2048u      /* one record of a full group, twice */
+#define LANE_RECORD_ROWS     32u /* besides: the account, its devices, the end of the batch */
+#define LANE_CHAT_ROWS       9u  /* one DEVICE_CHANGE: what both folds write for one chat */
 
 enum lane_state {
     LANE_FREE,
@@ -37,6 +41,21 @@ enum lane_state {
     LANE_APPEND,
     LANE_LATE,
     LANE_FAILED,
+};
+
+/* What a batch may hold in memory, taken at open; 0: the default. A small world takes little:
+ * 4,096 rows are about 1 MB. One set for a whole fleet: a fold reads as many chats everywhere. */
+struct lane_bounds {
+    uint32_t rows;  /* LANE_ROWS: written by one batch, at least LANE_ROWS_MIN */
+    uint32_t chats; /* FOLD_CHATS_MAX: of one user, reached by a change of devices */
+};
+
+struct lane_options {
+    struct bus *bus;
+    struct store *store;
+    enum topic topic;
+    uint32_t partition;
+    struct lane_bounds bounds;
 };
 
 struct lane_child {
@@ -57,7 +76,7 @@ struct lane {
     struct store *store;
     struct bus_facts facts;
     enum topic topic;
-    uint32_t partition, index;
+    uint32_t partition, index, chats_max;
     uint64_t token_base;
     struct arena arena, spare; /* a batch lives in one; what was cut off moves to the other */
     struct overlay overlay;
@@ -96,8 +115,11 @@ struct lane {
     uint64_t holes;
 };
 
-MUST_USE enum status lane_open(struct lane *lane, struct bus *bus, struct store *store,
-                               enum topic topic, uint32_t partition);
+/* Do the largest record and what was folded before it fit into the rows of a batch? */
+bool lane_bounds_fit(const struct lane_bounds *bounds);
+
+/* The bounds must fit. BUSY: no memory. */
+MUST_USE enum status lane_open(struct lane *lane, const struct lane_options *options);
 /* Only when nothing is in flight (lane_idle). */
 void lane_close(struct lane *lane);
 

@@ -22,7 +22,8 @@ enum status live_open(struct live *live, struct bus *bus, struct store *store, s
     live->capacity = devices_max;
     live->dirty = live->dirty_last = LIVE_NONE;
     live->devices = memory_array(devices_max, sizeof *live->devices);
-    live->waiting = memory_array(LIVE_WAITING_MAX, sizeof *live->waiting);
+    live->waiting_max = devices_max < LIVE_WAITING_MAX / 2 ? devices_max * 2 : LIVE_WAITING_MAX;
+    live->waiting = memory_array(live->waiting_max, sizeof *live->waiting);
     enum status status = live->devices == NULL || live->waiting == NULL ? STATUS_BUSY : STATUS_OK;
     if (status == STATUS_OK)
         status = map_open(&live->by_device, devices_max, ID_BYTES, seed);
@@ -163,7 +164,7 @@ static void dirty_add(struct live *live, uint32_t at)
 
 static void on_attach(struct live *live, const struct pb_attach *request)
 {
-    if (live->waiting_count == LIVE_WAITING_MAX) {
+    if (live->waiting_count == live->waiting_max) {
         live->dropped++;
         return;
     }
@@ -179,7 +180,7 @@ static void on_attach(struct live *live, const struct pb_attach *request)
                                  .again = request->again};
     if (!id_take(attach.user, request->user_id) || !id_take(attach.device, request->device_id))
         return;
-    size_t last = (live->waiting_first + live->waiting_count++) % LIVE_WAITING_MAX;
+    size_t last = (live->waiting_first + live->waiting_count++) % live->waiting_max;
     live->waiting[last] = attach;
 }
 
@@ -619,7 +620,7 @@ static bool job_begin(struct live *live, struct live_job *job)
     if (live->waiting_count == 0)
         return false;
     job->attach = live->waiting[live->waiting_first];
-    live->waiting_first = (live->waiting_first + 1) % LIVE_WAITING_MAX;
+    live->waiting_first = (live->waiting_first + 1) % live->waiting_max;
     live->waiting_count--;
     attach_begin(live, job);
     return true;

@@ -7,7 +7,8 @@
  * nothing is answered before the folds have reached the end of the log as it was at start.
  * All of it may be lost: sessions attach again, cursors come with them (levels, not edges).
  * Owner: the thread of the processor. Bounds: the devices given at open, LIVE_JOBS under way,
- * LIVE_WAITING_MAX attaches waiting; what is above is dropped, and the gateway asks again.
+ * twice as many attaches waiting, LIVE_WAITING_MAX at most; what is above is dropped, and the
+ * gateway asks again.
  * Source: storage §§2.3, 8; rpc.proto. */
 #pragma once
 
@@ -84,7 +85,7 @@ struct live {
     uint32_t capacity, free_from;
     uint32_t dirty, dirty_last;
     struct live_attach *waiting;
-    size_t waiting_first, waiting_count;
+    size_t waiting_first, waiting_count, waiting_max;
     struct live_job jobs[LIVE_JOBS];
     bool ready;     /* the folds are at the end of the log */
     bool read_only; /* rollback proven, or the log failed */

@@ -15,14 +15,14 @@ static void key_pack(const struct row_key *key, uint8_t out[KEY_BYTES])
     memcpy(out + 1 + 2 * ID_BYTES, &key->n, 8);
 }
 
-enum status overlay_open(struct overlay *overlay)
+enum status overlay_open(struct overlay *overlay, uint32_t rows_max)
 {
     static const uint8_t seed[SIPHASH_SEED_BYTES] = {1}; /* keys hold hashes and ids of the log */
     memset(overlay, 0, sizeof *overlay);
-    overlay->rows = memory_array(OVERLAY_ROWS_MAX, sizeof *overlay->rows);
-    enum status status = overlay->rows == NULL
-                             ? STATUS_BUSY
-                             : map_open(&overlay->index, OVERLAY_ROWS_MAX, KEY_BYTES, seed);
+    overlay->rows = memory_array(rows_max, sizeof *overlay->rows);
+    overlay->capacity = rows_max;
+    enum status status =
+        overlay->rows == NULL ? STATUS_BUSY : map_open(&overlay->index, rows_max, KEY_BYTES, seed);
     if (status != STATUS_OK)
         overlay_close(overlay);
     return status;
@@ -56,7 +56,7 @@ enum status overlay_write(struct overlay *overlay, const struct row_write *write
     if (row == NULL) {
         uint8_t packed[KEY_BYTES];
         key_pack(&write->key, packed);
-        if (overlay->count == OVERLAY_ROWS_MAX ||
+        if (overlay->count == overlay->capacity ||
             map_put(&overlay->index, packed, overlay->count) != STATUS_OK)
             return STATUS_BUSY;
         row = &overlay->rows[overlay->count++];

@@ -26,7 +26,9 @@ static enum status lane_add(struct processor *processor, enum topic topic, uint3
         if (lane == NULL)
             return STATUS_BUSY;
         lane->index = i;
-        enum status status = lane_open(lane, processor->bus, processor->store, topic, partition);
+        struct lane_options options = {processor->bus, processor->store, topic, partition,
+                                       processor->bounds};
+        enum status status = lane_open(lane, &options);
         if (status != STATUS_OK) {
             memory_free(lane);
             return status;
@@ -47,13 +49,14 @@ static void lane_remove(struct processor *processor, uint32_t at)
 }
 
 enum status processor_open(struct processor *processor, struct bus *bus, struct store *store,
-                           struct rpc *rpc, uint32_t devices_max)
+                           struct rpc *rpc, const struct processor_options *options)
 {
     memset(processor, 0, sizeof *processor);
     processor->bus = bus;
     processor->store = store;
     processor->facts = bus->vtable->facts(bus);
-    enum status status = live_open(&processor->live, bus, store, rpc, devices_max);
+    processor->bounds = options->bounds;
+    enum status status = live_open(&processor->live, bus, store, rpc, options->devices_max);
     if (status == STATUS_OK && processor->facts.single)
         status = lane_add(processor, TOPIC_MESSAGES, 0);
     if (status != STATUS_OK)

@@ -13,10 +13,16 @@
 #define PROCESSOR_LANES_MAX 32u
 #define PROCESSOR_LAG_MAX   100000u
 
+struct processor_options {
+    uint32_t devices_max;      /* attached devices */
+    struct lane_bounds bounds; /* of each lane; zero: the defaults */
+};
+
 struct processor {
     struct bus *bus;
     struct store *store;
     struct bus_facts facts;
+    struct lane_bounds bounds;
     struct lane *lanes[PROCESSOR_LANES_MAX];
     bool leaving[PROCESSOR_LANES_MAX]; /* revoked: closed when nothing is in flight */
     bool paused[PROCESSOR_LANES_MAX];
@@ -24,10 +30,10 @@ struct processor {
     bool failed;
 };
 
-/* On one machine the lane opens at once; in a fleet with BUS_ASSIGNED. devices_max: attached
- * devices. */
+/* On one machine the lane opens at once; in a fleet with BUS_ASSIGNED. BUSY: no memory. */
 MUST_USE enum status processor_open(struct processor *processor, struct bus *bus,
-                                    struct store *store, struct rpc *rpc, uint32_t devices_max);
+                                    struct store *store, struct rpc *rpc,
+                                    const struct processor_options *options);
 /* Requests in flight must have completed, or their adapters be gone. */
 void processor_close(struct processor *processor);
 

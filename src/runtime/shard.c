@@ -115,8 +115,9 @@ enum status shard_open(struct shard *shard, const struct gateway_ports *ports,
     enum status status = gateway_open(&shard->gateway, ports, &options->gateway, &options->session);
     if (status == STATUS_OK && options->processes) {
         assert(options->processor_store);
+        struct processor_options processor = {options->devices_max, options->bounds};
         status = processor_open(&shard->processor, ports->bus, options->processor_store, ports->rpc,
-                                options->devices_max);
+                                &processor);
         shard->processes = status == STATUS_OK;
     }
     if (status != STATUS_OK)

@@ -32,6 +32,7 @@ struct shard_options {
     bool processes;
     struct store *processor_store; /* its own handle; NULL unless `processes` */
     uint32_t devices_max;          /* attached to this owner */
+    struct lane_bounds bounds;     /* of its lanes; zero: the defaults */
 };
 
 MUST_USE enum status shard_open(struct shard *shard, const struct gateway_ports *ports,

@@ -162,7 +162,8 @@ static int open_all(void **state)
     arena_init(&arena, (size_t)64 << 20);
     assert_int_equal(memory_db_open(&db, (size_t)64 << 20), STATUS_OK);
     memory_store_open(&store, &db);
-    assert_int_equal(processor_open(&processor, &bus.port, &store.port, &rpc, 8), STATUS_OK);
+    struct processor_options options = {.devices_max = 8};
+    assert_int_equal(processor_open(&processor, &bus.port, &store.port, &rpc, &options), STATUS_OK);
     return 0;
 }
 

@@ -233,12 +233,16 @@ static bool life(struct world *world)
 {
     static struct processor processor;
     struct bus_event events[32];
+    struct processor_options options = {.devices_max = 16};
     bool folded = false;
+    if (prng_chance(&world->prng, 500))
+        options.bounds = (struct lane_bounds){LANE_ROWS_MIN, 64};
     memory_store_open(&world->store.inner, &world->db);
     world->bus.done_first = world->bus.done_last = 0;
     world->bus.consumed[0] = world->bus.consumed[1] = false;
-    assert_int_equal(processor_open(&processor, &world->bus.port, &world->store.port, &rpc, 16),
-                     STATUS_OK);
+    assert_int_equal(
+        processor_open(&processor, &world->bus.port, &world->store.port, &rpc, &options),
+        STATUS_OK);
     for (int topic = TOPIC_MESSAGES; !world->bus.single && topic <= TOPIC_DELIVERIES; topic++) {
         struct bus_event event = {.kind = BUS_ASSIGNED, .topic = (enum topic)topic};
         processor_on_bus(&processor, &event);
