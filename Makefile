@@ -4,7 +4,7 @@ LISTEN   ?= 127.0.0.1:8787
 DATA     ?= ./parley-data
 BUILD    := build
 
-.PHONY: help setup build run test test-long bench format check clean
+.PHONY: help setup build run test test-long bench format check coverage clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo '  make bench      measurements (not yet)'
 	@echo '  make format     format the C code'
 	@echo '  make check      formatting and static analysis'
+	@echo '  make coverage   lines and branches that tests reach, by room'
 	@echo '  make clean      remove what was built (never $(DATA))'
 
 setup:
@@ -47,5 +48,9 @@ check:
 	@tools/setup test
 	@tools/lint
 
+coverage:
+	@tools/setup test
+	@tools/coverage
+
 clean:
-	rm -rf $(BUILD) build-test build-asan build-plain build-wasm build-mutants build-lint
+	rm -rf $(BUILD) build-*

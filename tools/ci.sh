@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# ci.sh [--long]: all tests, in two builds, ending with one line "N passed, N failed".
+# ci.sh [--long]: all tests, in three builds, ending with one line "N passed, N failed".
 #   build-test   gcc, every suite but `long`
 #   build-asan   clang with ASan and UBSan, without the suites `once` and `long`
+#   build-tsan   clang with TSan, only suite `threads`: what runs threads
+# With CI=true static analysis (`make check`) is one test more: a minute that a person spends apart.
 # A test that makes no sense twice (static checks, real processes, mass simulation) is in suite
 # `once`. --long runs suite `long` in the gcc build instead. What cannot be configured or compiled
 # counts as one failure. All of it needs no network.
@@ -34,6 +36,10 @@ trap 'quiet; exit 130' INT TERM
 
 # build FOLDER OPTION…: configure once (again when the options change) and compile.
 build() {
+    configure "$@" && compile "$1"
+}
+
+configure() {
     local folder=$1 stamp=$1/ci-options
     shift
     local options=(-Dwerror=true "$@")
@@ -52,6 +58,10 @@ build() {
         fi
         echo "${CC:-} ${options[*]}" >"$stamp"
     fi
+}
+
+compile() {
+    local folder=$1
     say "compile $folder"
     heartbeat "compile $folder"
     if ! ninja -C "$folder" -k 0 >"$folder/compile.log" 2>&1; then
@@ -71,14 +81,25 @@ run() {
     say "test $folder"
     rm -f "$log"
     heartbeat "test $folder"
-    /usr/bin/meson test -C "$folder" --no-rebuild --print-errorlogs "$@" 2>&1 |
-        grep --line-buffered -v -E '^(ninja: |Full log written|$)'
+    /usr/bin/meson test -C "$folder" --print-errorlogs "$@" 2>&1 |
+        grep --line-buffered -v -E '^(ninja: |Full log written|\[[0-9]+/[0-9]+\] |$)'
     quiet
     logs+=("$log")
 }
 
+# Static analysis as one test.
+analyse() {
+    local log=build-lint/meson-logs/testlog.json result=OK begin=$SECONDS
+    say 'static analysis'
+    tools/lint || result=FAIL
+    mkdir -p "${log%/*}"
+    printf '{"name": "lint", "result": "%s", "duration": %d}\n' \
+        "$result" "$((SECONDS - begin))" >"$log"
+    logs+=("$log")
+}
+
 if [ "${1:-}" = --long ]; then
-    build build-test && run build-test --suite long
+    build build-test && run build-test --no-rebuild --suite long
 else
     tests=() # with the second build under way nothing is tested, lest times be judged under load
     build build-test && tests+=(plain)
@@ -86,10 +107,14 @@ else
         -Doptimization=1 && tests+=(asan)
     for which in "${tests[@]}"; do
         case $which in
-            plain) run build-test --no-suite long ;;
-            asan) run build-asan --no-suite long --no-suite once ;;
+            plain) run build-test --no-rebuild --no-suite long ;;
+            asan) run build-asan --no-rebuild --no-suite long --no-suite once ;;
         esac
     done
+    # Only what the suite needs is compiled, by `meson test` itself.
+    CC=clang configure build-tsan -Db_sanitize=thread -Db_lundef=false -Doptimization=1 &&
+        run build-tsan --suite threads
+    [ "${CI:-}" != true ] || analyse
     if ls tests/mutants/*.patch >/dev/null 2>&1 && [ "$broken" = 0 ]; then
         say 'mutants'
         heartbeat mutants
