@@ -65,6 +65,11 @@ CASES = [
     ("readmes", "src/core/README.md", README.replace("## Invariants\n", ""), "headings are"),
     ("readmes", "src/core/README.md", README + "\n" * 60, "at most 60"),
     ("readmes", "src/core/a.c", "int x;\n", "missing"),
+    ("docs", "docs/a.md", "`src/LAYERS` [x](../src/LAYERS) `http_x(y)`\n", "no name http_x"),
+    ("docs", "docs/a.md", "`src/LAYERS` [x](../src/LAYERS) `tests/*.c` `a b_c`\n", None),
+    ("docs", "docs/a.md", "`src/none.c`\n", "no file src/none.c"),
+    ("docs", "docs/a.md", "[x](none.md)\n", "no file none.md"),
+    ("docs", "docs/a.md", "`make nothing`\n", "no target make nothing"),
     ("spdx", "src/core/a.c", SPDX, None),
     ("spdx", "src/core/a.c", "int x;\n", "no line"),
     ("symbols", "src/core/a.c", "#include <string.h>\nvoid f(char *a); "
