@@ -19,9 +19,11 @@
 #include "wire/gen/frame.pb.h"
 #include "wire/policy.h"
 
+/* A transient message has no counter and no place in a log. */
 static bool envelope_of(const struct fold_record *record, struct envelope *envelope)
 {
     return envelope_read(record->body->body.entry.envelope, envelope) == STATUS_OK &&
+           envelope->header.kind != PB_MESSAGE_KIND_TRANSIENT &&
            memcmp(envelope->header.chat, record->key, ID_BYTES) == 0;
 }
 
@@ -143,7 +145,7 @@ struct send {
     struct slice device;
     struct pb_sender_row sender;
     bool known; /* the device has a counter, or its user was a member once */
-    bool member;
+    bool member, right;
 };
 
 static void send_repeat(struct chat_state *chat, const struct send *send)
@@ -179,9 +181,15 @@ static enum pb_error_code send_reason(const struct chat_state *chat, const struc
         return PB_ERROR_CODE_STALE_EPOCH;
     if (chat->head.pending_count > 0)
         return PB_ERROR_CODE_PENDING_REMOVAL;
-    if (header->kind == PB_MESSAGE_KIND_TRANSIENT)
-        return PB_ERROR_CODE_NOT_ALLOWED;
-    return PB_ERROR_CODE_NONE;
+    return send->right ? PB_ERROR_CODE_NONE : PB_ERROR_CODE_NOT_ALLOWED;
+}
+
+static bool may_send(const struct chat_state *chat, const struct chat_member *member)
+{
+    struct policy policy;
+    return member->is.role >= POLICY_ROLE_ADMIN ||
+           (policy_read(chat->head.policy, &policy) == STATUS_OK &&
+            (policy.rights & POLICY_ALL_MAY_SEND) != 0);
 }
 
 static struct slice sender_pack(struct chat_state *chat, const struct send *send, uint64_t cseq)
@@ -246,6 +254,7 @@ static enum status send_apply(struct chat_state *chat)
     struct chat_member *member = chat_member_find(chat, send.entry->user_id.at);
     send.known = row != NULL || member != NULL;
     send.member = chat_member_active(member) && !chat_device_removed(chat, send.device);
+    send.right = send.member && may_send(chat, member);
     uint64_t sctr = send.envelope.header.sctr;
     if (sctr <= send.sender.sctr) {
         send_repeat(chat, &send);
