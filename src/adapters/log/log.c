@@ -311,8 +311,9 @@ static void bus_consume(struct bus *bus, enum topic topic, uint32_t partition, u
 {
     struct log *log = log_of(bus);
     assert(topic == TOPIC_MESSAGES && partition == 0);
-    assert(!log->reader.wanted); /* one consumer, told once where to begin */
     log->reader.wanted = true;
+    log->reader.placed = log->reader.hole = false; /* what it held of elsewhere is forgotten */
+    log->reader.body = SLICE_EMPTY;
     log->reader.next = offset;
 }
 

@@ -217,6 +217,8 @@ size_t log_read_events(struct log *log, struct bus_event *out, size_t max)
         return 0;
     if (log->segments_count == 0)
         return 0;
+    if (!reader->placed && reader->reading)
+        return 0; /* a read of the place before is under way */
     if (!reader->placed)
         place_reader(log);
     while (count < max) {
