@@ -87,7 +87,8 @@ static bool refuse(struct step *step, const struct command *command, const struc
         step_error(step, frame->req, PB_ERROR_CODE_READ_ONLY);
     else if (step->event->limit_retry_ms > 0 && command->rate != RATE_NONE)
         step_error_retry(step, frame->req, PB_ERROR_CODE_LIMIT, step->event->limit_retry_ms);
-    else if (command->answered && session->in_flight >= SESSION_IN_FLIGHT_MAX)
+    else if (command->answered && (session->in_flight >= SESSION_IN_FLIGHT_MAX ||
+                                   (command->writes && step->config->busy)))
         step_error_retry(step, frame->req, PB_ERROR_CODE_BUSY, BUSY_RETRY_MS);
     else
         return false;

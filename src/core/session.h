@@ -69,6 +69,7 @@ struct session_config {
     /* INVITE is allowed to everybody; else to owners of the server (by parleyctl) */
     bool members_invite;
     bool read_only; /* damage or rollback: no writes */
+    bool busy;      /* the folds are too far behind the log: writes are answered BUSY */
     struct witness_keys witness;
     uint64_t tail_max;       /* head − cursor above it → SNAPSHOT; default 5,000 */
     uint32_t window_entries; /* default 256 */

@@ -100,6 +100,7 @@ bool shard_turn(struct shard *shard, int64_t wait_ms)
         any = processor_step(&shard->processor) || any;
         shard->gateway.config.read_only =
             shard->gateway.config.read_only || processor_read_only(&shard->processor);
+        shard->gateway.config.busy = processor_busy(&shard->processor);
         shard->failed = shard->failed || shard->processor.failed;
     }
     any = turn_rpc(shard) || any;

@@ -9,16 +9,6 @@
 
 #include <cmocka.h>
 
-static void deliver(struct rig *rig, uint64_t useq, bool with_entry)
-{
-    struct pb_rpc rpc = {.body_case = PB_RPC_BODY_DELIVER};
-    rpc.body.deliver = (struct pb_deliver){.user_id = rig_id(rig, 1), .useq = useq};
-    rpc.body.deliver.has_entry = with_entry;
-    rpc.body.deliver.entry.body_case = PB_ENTRY_BODY_OWN;
-    rpc.body.deliver.entry.body.own = (struct pb_own){.chat_id = rig_id(rig, 9), .read_upto = useq};
-    rig_rpc(rig, &rpc);
-}
-
 /* Every PUSH so far continues the one before it. */
 static void expect_dense_pushes(const struct rig *rig, uint64_t from, uint64_t upto)
 {
@@ -42,7 +32,8 @@ static void the_window_ends_at_256_and_opens_with_an_ack(void **state)
     size_t reads = rig->reads_done;
     rig_ack(rig, 257); /* below the head, but nobody pushed it */
     rig_expect_error(rig, 0, PB_ERROR_CODE_BAD_FRAME);
-    deliver(rig, 301, true); /* 257 in flight would be one too many: not even the store is asked */
+    rig_deliver(rig, 301,
+                true); /* 257 in flight would be one too many: not even the store is asked */
     assert_int_equal(rig->reads_done, reads);
     rig_ack(rig, 1);
     expect_dense_pushes(rig, 0, 257);
@@ -75,8 +66,8 @@ static void a_slow_reader_is_not_written_to(void **state)
     rig_chat(rig, 9, 3, 10);
     rig_live(rig, 3, 3);
     rig->output_bytes = SESSION_OUTPUT_BYTES_MAX + 1;
-    deliver(rig, 4, true);
-    deliver(rig, 5, true);
+    rig_deliver(rig, 4, true);
+    rig_deliver(rig, 5, true);
     assert_int_equal(rig_count(rig, PB_FRAME_BODY_PUSH), 0);
     struct pb_inbox_row row = {.has_entry = true};
     row.entry.body_case = PB_ENTRY_BODY_OWN;
@@ -95,15 +86,15 @@ static void deliveries_in_any_order_become_one_line(void **state)
     rig_chat(rig, 9, 5, 10);
     rig_live(rig, 2, 2);
     rig->hold_reads = true;
-    deliver(rig, 5, false); /* 3, 4 were lost on the way */
+    rig_deliver(rig, 5, false); /* 3, 4 were lost on the way */
     assert_int_equal(rig->reads_count, 1);
-    deliver(rig, 3, true); /* late, while the tail is being read: the reading has it */
+    rig_deliver(rig, 3, true); /* late, while the tail is being read: the reading has it */
     assert_int_equal(rig_count(rig, PB_FRAME_BODY_PUSH), 0);
     rig->hold_reads = false;
     rig_rows(rig, 0, STATUS_OK);
     rig_advance(rig, 1);
     expect_dense_pushes(rig, 2, 5);
-    deliver(rig, 4, true); /* a repeat */
+    rig_deliver(rig, 4, true); /* a repeat */
     expect_dense_pushes(rig, 2, 5);
 }
 

@@ -9,16 +9,6 @@
 
 #include <cmocka.h>
 
-static void deliver(struct rig *rig, uint64_t useq, bool with_entry)
-{
-    struct pb_rpc rpc = {.body_case = PB_RPC_BODY_DELIVER};
-    rpc.body.deliver = (struct pb_deliver){.user_id = rig_id(rig, 1), .useq = useq};
-    rpc.body.deliver.has_entry = with_entry;
-    rpc.body.deliver.entry.body_case = PB_ENTRY_BODY_OWN;
-    rpc.body.deliver.entry.body.own = (struct pb_own){.chat_id = rig_id(rig, 9), .read_upto = useq};
-    rig_rpc(rig, &rpc);
-}
-
 static void history(struct rig *rig, uint32_t req, uint64_t before, uint64_t after, uint32_t n)
 {
     struct pb_frame frame = {.req = req, .body_case = PB_FRAME_BODY_HISTORY};
@@ -224,7 +214,7 @@ static void a_snapshot_fixes_its_useq_and_then_the_tail_goes_on(void **state)
     rig_open(rig);
     rig_hello(rig, 5, 9, 1); /* above the head, unproven */
     rig_attached(rig, 5, 0);
-    deliver(rig, 6, true);
+    rig_deliver(rig, 6, true);
     assert_int_equal(rig_count(rig, PB_FRAME_BODY_PUSH), 0); /* not before the snapshot */
     rig_ask(rig, 2, PB_FRAME_BODY_SNAPSHOT);
     const struct pb_snapshot_page *page = NULL;

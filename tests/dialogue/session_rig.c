@@ -189,6 +189,16 @@ void rig_rpc(struct rig *rig, const struct pb_rpc *rpc)
     rig_event(rig, &event);
 }
 
+void rig_deliver(struct rig *rig, uint64_t useq, bool with_entry)
+{
+    struct pb_rpc rpc = {.body_case = PB_RPC_BODY_DELIVER};
+    rpc.body.deliver = (struct pb_deliver){.user_id = rig_id(rig, 1), .useq = useq};
+    rpc.body.deliver.has_entry = with_entry;
+    rpc.body.deliver.entry.body_case = PB_ENTRY_BODY_OWN;
+    rpc.body.deliver.entry.body.own = (struct pb_own){.chat_id = rig_id(rig, 9), .read_upto = useq};
+    rig_rpc(rig, &rpc);
+}
+
 void rig_appended(struct rig *rig, size_t submit, enum status status)
 {
     struct event event = {.kind = EVENT_APPENDED, .status = status, .log_epoch = 1, .offset = 9};

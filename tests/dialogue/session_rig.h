@@ -41,6 +41,8 @@ void rig_open(struct rig *rig);                                /* → WELCOMED *
 void rig_frame(struct rig *rig, const struct pb_frame *frame); /* from the client */
 void rig_bytes(struct rig *rig, struct slice frame, uint32_t limit_ms);
 void rig_rpc(struct rig *rig, const struct pb_rpc *rpc);
+/* DELIVER of an entry that says it was read; without one: too large to ride along. */
+void rig_deliver(struct rig *rig, uint64_t useq, bool with_entry);
 void rig_event(struct rig *rig, struct event *event);                  /* fills in times, entropy */
 void rig_appended(struct rig *rig, size_t submit, enum status status); /* of submits[submit] */
 void rig_hashed(struct rig *rig, size_t password, bool match);

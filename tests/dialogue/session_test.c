@@ -146,6 +146,27 @@ static void read_only_refuses_writes_only(void **state)
     (void)rig_last(rig, PB_FRAME_BODY_SYNC_PART);
 }
 
+static void folds_behind_answer_writes_busy(void **state)
+{
+    struct rig *rig = *state;
+    rig_chat(rig, 9, 1, 10);
+    rig_live(rig, 1, 1);
+    rig->config.busy = true;
+    struct pb_frame frame = rig_send_frame(rig, 2, 9, 1);
+    rig_frame(rig, &frame);
+    rig_expect_error(rig, 2, PB_ERROR_CODE_BUSY);
+    rig_sync(rig, 3, 1);
+    (void)rig_last(rig, PB_FRAME_BODY_SYNC_PART);
+    rig->config.busy = false;
+    frame.req = 4;
+    rig_frame(rig, &frame); /* out of step since: not before the client starts again */
+    rig_expect_error(rig, 4, PB_ERROR_CODE_RETRY);
+    frame.req = 5;
+    frame.body.send.start = true;
+    rig_frame(rig, &frame);
+    assert_int_equal(rig->submits_count, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +175,7 @@ int main(void)
         RIG_TEST(unknown_is_unsupported_and_garbage_counts),
         RIG_TEST(silence_closes),
         RIG_TEST(read_only_refuses_writes_only),
+        RIG_TEST(folds_behind_answer_writes_busy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
