@@ -4,7 +4,7 @@
 #   build-test   gcc, every suite but `long`
 #   build-asan   clang with ASan and UBSan, without the suites `once` and `long`
 #   build-tsan   clang with TSan, only suite `threads`: what runs threads
-# With CI=true static analysis (`make check`) is one test more: a minute that a person spends apart.
+# --long runs static analysis (`make check`) too: one test, about two minutes.
 # A test that makes no sense twice (static checks, real processes, mass simulation) is in suite
 # `once`. --long runs suite `long` in the gcc build instead. What cannot be configured or compiled
 # counts as one failure. All of it needs no network.
@@ -100,6 +100,7 @@ analyse() {
 
 if [ "${1:-}" = --long ]; then
     build build-test && run build-test --no-rebuild --suite long
+    analyse
 else
     tests=() # with the second build under way nothing is tested, lest times be judged under load
     build build-test && tests+=(plain)
@@ -114,7 +115,6 @@ else
     # Only what the suite needs is compiled, by `meson test` itself.
     CC=clang configure build-tsan -Db_sanitize=thread -Db_lundef=false -Doptimization=1 &&
         run build-tsan --suite threads
-    [ "${CI:-}" != true ] || analyse
     if ls tests/mutants/*.patch >/dev/null 2>&1 && [ "$broken" = 0 ]; then
         say 'mutants'
         heartbeat mutants

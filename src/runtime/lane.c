@@ -63,11 +63,6 @@ bool lane_idle(const struct lane *lane)
     return lane->in_flight == 0;
 }
 
-bool lane_waiting(const struct lane *lane)
-{
-    return lane->state == LANE_FILL && lane->records_count == 0;
-}
-
 bool lane_full(const struct lane *lane)
 {
     return lane->records_count >= LANE_RECORDS_MAX / 2 || lane->bytes >= LANE_BYTES_MAX / 2;

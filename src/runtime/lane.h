@@ -137,6 +137,5 @@ void lane_on_store(struct lane *lane, struct store_request *request);
  * next step. */
 bool lane_step(struct lane *lane);
 
-bool lane_idle(const struct lane *lane);    /* nothing in flight */
-bool lane_waiting(const struct lane *lane); /* all records taken are finished */
+bool lane_idle(const struct lane *lane); /* nothing in flight */
 void lane_check(const struct lane *lane);

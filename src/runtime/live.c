@@ -47,15 +47,6 @@ void live_close(struct live *live)
     memset(live, 0, sizeof *live);
 }
 
-bool live_idle(const struct live *live)
-{
-    for (size_t i = 0; i < LIVE_JOBS; i++) {
-        if (live->jobs[i].in_flight)
-            return false;
-    }
-    return true;
-}
-
 /* ---- messages to gateways: may be lost ---- */
 
 static void send(struct live *live, uint64_t gateway, uint32_t shard, const struct pb_rpc *rpc)

@@ -107,4 +107,3 @@ void live_on_folded(struct live *live, const uint8_t user[ID_BYTES],
 void live_forget(struct live *live, uint32_t partition, uint32_t partitions);
 
 void live_step(struct live *live);
-bool live_idle(const struct live *live); /* nothing in flight */
