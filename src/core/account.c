@@ -95,11 +95,11 @@ static void account_entry(struct inbox_state *inbox, uint64_t dl_n, uint64_t vau
     inbox_entry(inbox, &row, entry);
 }
 
-/* The user's row, if it can be read; the user may be unknown. */
+/* The user's row; the user may be unknown, or have closed the account: then nothing changes it. */
 static bool user_read(struct inbox_state *inbox, struct pb_user_row *user)
 {
     const struct row *row = fold_row(inbox->reads, TABLE_DIR, inbox->record->key, NULL, DIR_USER);
-    return row != NULL && fold_decode(&pb_user_row_type, row, inbox->arena, user);
+    return row != NULL && fold_decode(&pb_user_row_type, row, inbox->arena, user) && !user->closed;
 }
 
 /* ---- sign-up ---- */
@@ -231,7 +231,7 @@ static enum pb_error_code list_reason(struct inbox_state *inbox, struct lists *l
                                       struct pb_user_row *user)
 {
     const struct pb_account_device_list *put = &inbox->record->body->body.account.body.device_list;
-    if (!user_read(inbox, user) || user->closed || !lists_read(inbox, lists))
+    if (!user_read(inbox, user) || !lists_read(inbox, lists))
         return PB_ERROR_CODE_DENIED;
     if (lists->next.n != inbox->head.dl_n + 1)
         return PB_ERROR_CODE_CONFLICT;

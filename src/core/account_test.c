@@ -390,6 +390,11 @@ static void a_closed_account_takes_nothing(void **state)
     assert_int_equal(rig.out.revoked_count, 2); /* all so far */
     struct list_case again = {.n = 4, .devices = {phone}};
     assert_int_equal(put_list(alice, list_of(&again, third), NULL), PB_ERROR_CODE_DENIED);
+    struct pb_record set = account_of(PB_ACCOUNT_BODY_PASSWORD);
+    struct pb_record put = account_of(PB_ACCOUNT_BODY_VAULT);
+    put.body.account.body.vault = (struct pb_account_vault){1, slice_text("sealed")};
+    assert_int_equal(answer(alice, &set), PB_ERROR_CODE_DENIED);
+    assert_int_equal(answer(alice, &put), PB_ERROR_CODE_DENIED);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
