@@ -2,8 +2,8 @@
  * Sign-up, sign-in, devices. Under a grant: vault, then device list, then HELLO on the same
  * connection.
  *   REGISTER ┐                ┌ no vault: make keys → VAULT_PUT ┐  ┌ no list: sign n = 1 ──┐
- *   LOGIN    ┴→ GRANTED ──────┴ VAULT_GET → open it ────────────┴──┴ DEVLIST_GET → n + 1 ──┴→
- * DEVLIST_PUT → HELLO
+ *   LOGIN    ┴→ GRANTED ──────┴ VAULT_GET → open it ────────────┴──┴ DEVLIST_GET → n + 1 ──┴
+ *   → DEVLIST_PUT → HELLO
  * Keys are stored before they are published, so that a crash anywhere is healed by LOGIN and going
  * on. */
 #include <string.h>

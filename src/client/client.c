@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One step: restore → connect → (enrol) → HELLO → tail or snapshot → synced.
  *
- *   IDLE ─retry→ CONNECTING ─connected→ GREETING ─WELCOME→ HELLO ─READY→ READY (syncing, then
- * synced)
+ *   IDLE ─retry→ CONNECTING ─connected→ GREETING ─WELCOME→ HELLO ─READY→ READY
  *     ↑              │                      └─no device yet→ ENROLLING ─list accepted→ HELLO
  *     └── lost, refused, GOAWAY ────────────────────────────────────────────────┘
- * Transitions: sync.c; ENROLLING: account.c. */
+ * READY is syncing at first, then synced. Transitions: sync.c; ENROLLING: account.c. */
 #include "client/client.h"
 
 #include <string.h>

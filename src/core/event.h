@@ -6,10 +6,9 @@
  *     lies in the step arena and is copied or used before the arena is reset;
  *   - effects are executed in their order; SUBMITs of one session reach the bus in that order;
  *   - READ, SUBMIT and PASSWORD carry a `ticket` and `held` bytes, which the runtime keeps beside
- * the
- *     operation and hands back with its completion (ROWS, APPENDED, HASHED). Exactly one completion
- *     per operation, except after CLOSE; a refused operation completes at once with its status.
- *     `held` may contain a password: its memory is wiped when it is given back;
+ *     the operation and hands back with its completion (ROWS, APPENDED, HASHED). Exactly one
+ *     completion per operation, except after CLOSE; a refused operation completes at once with its
+ *     status. `held` may contain a password: its memory is wiped when it is given back;
  *   - one timer per session: ARM replaces the last one; TIMER may come late or in vain;
  *   - FRAMEs are not fed while more than SESSION_OUTPUT_BYTES_MAX of output wait
  * (back-pressure). */

@@ -2,11 +2,9 @@
  * session.h: one connection of one client, from WELCOME to close: a pure step from event to
  * effects.
  * Invariants (session_check): what a state allows stands in command.c; acked ≤ pushed ≤ head; at
- * most
- * `window_entries` pushed and unacknowledged, and their bytes ≤ `window_bytes` unless it is one
- * entry (SYNC may go to 500); a record is acknowledged only after its APPENDED; in RETRY a chat
- * gets no
- * SENT.
+ * most `window_entries` pushed and unacknowledged, and their bytes ≤ `window_bytes` unless it is
+ * one entry (SYNC may go to 500); a record is acknowledged only after its APPENDED; in RETRY a chat
+ * gets no SENT.
  * Nothing is queued for a slow reader: the store is read again from `pushed`.
  * Owner: the shard of the connection. Memory: slab, SESSION_BYTES_MAX each; no pointer inside, so
  * that a session can be copied, hashed and compared. What waits for a completion lies in tickets
@@ -134,9 +132,8 @@ _Static_assert(sizeof(struct session) <= SESSION_BYTES_MAX, "a session is small"
 void session_init(struct session *session, uint64_t handle);
 
 /* One event in, effects out. Never fails: what is invalid becomes an answer or a close.
- * effects->max
- * ≥ SESSION_EFFECTS_MAX. An exhausted arena closes the connection (1013). After CLOSE: no
- * effects. */
+ * effects->max ≥ SESSION_EFFECTS_MAX. An exhausted arena closes the connection (1013). After
+ * CLOSE: no effects. */
 void session_step(struct session *session, const struct session_config *config,
                   const struct event *event, struct arena *arena, struct effects *effects);
 

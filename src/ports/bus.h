@@ -66,8 +66,7 @@ struct bus {
 struct bus_vtable {
     struct bus_facts (*facts)(const struct bus *);
     /* Copy the record into the producer's queue. BUSY when it is full, TOO_LARGE over the limit;
-     * else
-     * OK, and an APPENDED with this token follows. */
+     * else OK, and an APPENDED with this token follows. */
     enum status (*append)(struct bus *, enum topic, const uint8_t key[ID_BYTES], struct slice bytes,
                           uint64_t token) MUST_USE;
     /* Completions and records, at most `max`; records only of consumed, unpaused partitions. */

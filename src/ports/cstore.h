@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * cstore.h: the client's own rows on a device (design §8). Adapters: sqlite, memory (simulator),
- * and
- * IndexedDB in the browser host. One transaction per effect batch: all or nothing, durable when it
- * returns. Synchronous: the host runs it before any frame leaves. Owner: one thread, one process
- * (profile lock). */
+ * and IndexedDB in the browser host. One transaction per effect batch: all or nothing, durable
+ * when it returns. Synchronous: the host runs it before any frame leaves. Owner: one thread, one
+ * process (profile lock). */
 #pragma once
 
 #include <stdbool.h>

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * gateway.c: connections: from accept to close.
  *
- *   accept ─▶ HTTP ──upgrade──▶ WEBSOCKET ──CLOSE effect, ws error──▶ LINGER ──output gone──▶
- * closed
- *              └──answered or refused──────────────────────────────────┘
+ *   accept ─▶ HTTP ──upgrade──▶ WEBSOCKET ──CLOSE, ws error──▶ LINGER ──output gone──▶ closed
+ *              └──answered or refused────────────────────────────┘
  *   HTTP → WEBSOCKET: http_upgrade · any → LINGER: conn_linger · any → closed: conn_drop */
 #include "runtime/gateway_conn.h"
 

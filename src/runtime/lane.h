@@ -3,8 +3,8 @@
  *
  *   START → FILL → FOLD ⇄ READ → COMMIT → APPEND → LATE → FILL        (any) → FAILED
  *           one machine: children of a record are folded after it, in the same batch, under its
- * offset and
- *           their own `sub`; there is no APPEND, and late writes and META_PART end the same commit.
+ *           offset and their own `sub`; there is no APPEND, and late writes and META_PART end the
+ *           same commit.
  *
  * The order of the last three is the guarantee: rows, outgoing records, marks; only then is the
  * offset finished. All of it may be repeated after a crash.

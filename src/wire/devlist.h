@@ -3,9 +3,7 @@
  * another.
  * "PDL1" ‖ user_id ‖ n u32 ‖ H(previous) ‖ flags u8 ‖ AIK 32 ‖ dsk_ver u32 ‖ DSK 32 ‖ sig_AIK 64 ‖
  * ts u64 ‖ username u8-len ‖ ndev u8 ‖ ndev × (device_id ‖ sigpub 32 ‖ added_n u32 ‖ kind u8 ‖ name
- * u8-len)
- * ‖
- * nrem u8 ‖ nrem × device_id ‖ sig_DSK 64.
+ * u8-len) ‖ nrem u8 ‖ nrem × device_id ‖ sig_DSK 64.
  * Invariants: reading what was written gives the same list; one list has one writing. The server's
  * fold and the client use the same devlist_check_next; both check signatures and hashes by
  * ports/crypto.h and hand in the results. Owner: no state; any thread. Source: e2ee §4. */

@@ -220,9 +220,8 @@ void log_stop(struct log *log);
 void log_close(struct log *log);
 
 /* To verify a log without touching it: log_open with `inspect`, log_turn until the state is no
- * longer
- * RECOVERING, then this: one paragraph for people, zero-terminated, cut at `bytes`. FAILED: see
- * log->failure instead. Exit codes may go by log->report.verdict. */
+ * longer RECOVERING, then this: one paragraph for people, zero-terminated, cut at `bytes`. FAILED:
+ * see log->failure instead. Exit codes may go by log->report.verdict. */
 void log_report_text(const struct log *log, char *out, size_t bytes);
 
 /* Assert what always holds. O(1). */

@@ -4,8 +4,7 @@
  *   IDLE ──records queued──▶ GROUP ──▶ GROUP_SYNC ──▶ IDLE           (only now answered)
  *   IDLE ──1 s quiet, stop, segment full──▶ SEAL ──▶ SEAL_SYNC ──▶ IDLE
  *   IDLE ──segment full, sealed, spare ready──▶ HEADER ──▶ HEADER_SYNC ──▶ RENAME ──▶ META
- *                                                  ──▶ META_SYNC ──▶ IDLE   (the spare is the
- * newest)
+ *                                                  ──▶ META_SYNC ──▶ IDLE   (the spare is newest)
  *   IDLE ──stop, sealed──▶ META ──▶ META_SYNC ──▶ STOPPED
  *
  * One step at a time, each started only when the one before it came back without an error; any
