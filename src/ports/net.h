@@ -4,6 +4,7 @@
  * adapter until net_consume; not consuming is back-pressure: no more is read. One send in flight
  * per connection:
  * the caller keeps its output and submits it once per turn.
+ * A peer that died is still read to the end of what it sent, as room is made; NET_CLOSED is last.
  * Owner: one thread (a shard). Bounds: CONNECTIONS_MAX per shard, 16 KiB receive buffer each while
  * data waits. */
 #pragma once
@@ -22,7 +23,7 @@ enum net_event_kind {
     NET_ACCEPTED,  /* conn, peer */
     NET_CONNECTED, /* conn: an outgoing one stands (clients, tools) */
     NET_RECEIVED,  /* conn, bytes: all unconsumed bytes so far */
-    NET_SENT,      /* conn, sent: all submitted bytes left */
+    NET_SENT,      /* conn, sent: all submitted bytes left (whether anybody is there or not) */
     NET_CLOSED,    /* conn, status: by the peer or an error; the last event of a connection */
     NET_WOKEN,     /* a waker was called */
 };

@@ -33,7 +33,9 @@ struct epoll_conn {
     struct slice out; /* what of the send in flight has not left yet */
     size_t out_total;
     uint64_t tag;
-    bool connecting, sending, sent, ended, pending;
+    bool connecting, sending, sent, pending;
+    bool dead;  /* reset or hung up: epoll has no more to say, what lies there is still read */
+    bool ended; /* all was read */
     enum status end_status;
     struct slab_handle next_pending;
 };
@@ -127,6 +129,8 @@ static bool buffer_take(struct epoll *epoll, struct epoll_conn *conn)
 static void conn_arm(struct epoll *epoll, struct slab_handle handle, struct epoll_conn *conn)
 {
     uint32_t want = 0;
+    if (conn->dead)
+        return;
     if (!conn->ended && !conn->connecting && conn->in_bytes < EPOLL_RECEIVE_BYTES)
         want |= EPOLLIN;
     if (conn->connecting || conn->out.bytes > 0)
@@ -155,10 +159,28 @@ static enum status status_of_errno(int error)
                                                  : STATUS_IO;
 }
 
+/* The peer is gone, and neither HUP nor ERR can be disarmed: stop watching. What it sent is handed
+ * over as the owner makes room; what is sent to it leaves at once, to nobody. */
+static void conn_die(struct epoll *epoll, struct slab_handle handle, struct epoll_conn *conn)
+{
+    if (conn->dead)
+        return;
+    int done = epoll_ctl(epoll->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
+    assert(done == 0);
+    conn->dead = true;
+    conn->out = SLICE_EMPTY;
+    conn->sent = conn->sent || conn->sending;
+    conn->sending = false;
+    pending_add(epoll, handle, conn);
+}
+
 static void conn_receive(struct epoll *epoll, struct epoll_conn *conn)
 {
-    if (!buffer_take(epoll, conn))
+    if (!buffer_take(epoll, conn)) {
+        if (conn->dead)
+            conn_end(conn, STATUS_BUSY);
         return; /* level-triggered: tried again next turn */
+    }
     if (conn->in_at > 0) {
         memmove(conn->in->bytes, conn->in->bytes + conn->in_at, conn->in_bytes);
         conn->in_at = 0;
@@ -169,13 +191,13 @@ static void conn_receive(struct epoll *epoll, struct epoll_conn *conn)
         conn->in_bytes += (uint32_t)got;
     else if (got == 0)
         conn_end(conn, STATUS_CLOSED);
-    else if (errno != EAGAIN && errno != EINTR)
+    else if (errno != EINTR && (errno != EAGAIN || conn->dead))
         conn_end(conn, status_of_errno(errno));
     if (conn->in_bytes == 0)
         buffer_release(epoll, conn);
 }
 
-static void conn_send(struct epoll_conn *conn)
+static void conn_send(struct epoll *epoll, struct slab_handle handle, struct epoll_conn *conn)
 {
     while (conn->out.bytes > 0) {
         ssize_t gone = send(conn->fd, conn->out.at, conn->out.bytes, MSG_NOSIGNAL);
@@ -183,7 +205,7 @@ static void conn_send(struct epoll_conn *conn)
             continue;
         if (gone < 0) {
             if (errno != EAGAIN)
-                conn_end(conn, status_of_errno(errno));
+                conn_die(epoll, handle, conn);
             return;
         }
         conn->out = slice_sub(conn->out, (size_t)gone, conn->out.bytes);
@@ -250,15 +272,29 @@ static size_t accept_some(struct epoll *epoll, struct net_event *out, size_t max
     return count;
 }
 
+static void say_received(struct epoll_conn *conn, struct net_event *out)
+{
+    out->kind = NET_RECEIVED;
+    out->bytes = conn->in->bytes + conn->in_at;
+    out->bytes_count = conn->in_bytes;
+}
+
 /* One event of one connection, or false when it has nothing to say (any more). */
 static bool conn_report(struct epoll *epoll, struct slab_handle handle, struct epoll_conn *conn,
                         struct net_event *out)
 {
     *out = (struct net_event){.conn = conn_of(handle), .tag = conn->tag};
+    uint32_t had = conn->in_bytes;
+    if (conn->dead && !conn->ended && !conn->sent && conn->in_bytes < EPOLL_RECEIVE_BYTES)
+        conn_receive(epoll, conn);
     if (conn->sent) {
         conn->sent = false;
         out->kind = NET_SENT;
         out->sent = conn->out_total;
+        pending_add(epoll, handle, conn);
+    } else if (conn->in_bytes > had) {
+        say_received(conn, out);
+        pending_add(epoll, handle, conn);
     } else if (conn->ended) {
         out->kind = NET_CLOSED;
         out->status = conn->end_status;
@@ -286,14 +322,15 @@ static bool conn_ready(struct epoll *epoll, struct slab_handle handle, uint32_t 
         if (error != 0)
             conn_end(conn, status_of_errno(error));
     } else if (events & EPOLLOUT) {
-        conn_send(conn);
+        conn_send(epoll, handle, conn);
     }
     uint32_t had = conn->in_bytes;
+    bool hung = !connected && !conn->ended && events & (EPOLLHUP | EPOLLERR);
     if (!connected && !conn->ended && events & (EPOLLIN | EPOLLHUP | EPOLLERR) &&
         conn->in_bytes < EPOLL_RECEIVE_BYTES)
         conn_receive(epoll, conn);
-    else if (events & (EPOLLHUP | EPOLLERR))
-        conn_end(conn, STATUS_CLOSED); /* cannot be disarmed: unread bytes of a dead peer go */
+    if (hung && !conn->ended)
+        conn_die(epoll, handle, conn);
     if (conn->sent || conn->ended)
         pending_add(epoll, handle, conn);
     conn_arm(epoll, handle, conn);
@@ -303,9 +340,7 @@ static bool conn_ready(struct epoll *epoll, struct slab_handle handle, uint32_t 
     }
     if (conn->in_bytes == had)
         return false;
-    out->kind = NET_RECEIVED;
-    out->bytes = conn->in->bytes + conn->in_at;
-    out->bytes_count = conn->in_bytes;
+    say_received(conn, out);
     return true;
 }
 
@@ -314,15 +349,14 @@ static size_t epoll_net_wait(struct net *net, struct net_event *out, size_t max,
     struct epoll *epoll = epoll_of(net);
     struct slab_handle handle;
     size_t count = 0;
-    while (count < max) {
-        struct epoll_conn *conn = pending_take(epoll, &handle);
-        if (!conn)
-            break;
-        bool both = conn->sent && conn->ended;
-        if (both)
-            pending_add(epoll, handle, conn);
+    /* One event of each: the owner acts on it before the next, an end above all. */
+    const struct slab_handle last = epoll->pending_last;
+    struct epoll_conn *conn;
+    while (count < max && (conn = pending_take(epoll, &handle)) != NULL) {
         if (conn_report(epoll, handle, conn, &out[count]))
             count++;
+        if (handle.index == last.index)
+            break;
     }
     if (count == max)
         return count;
@@ -358,6 +392,8 @@ static void epoll_net_consume(struct net *net, net_conn name, size_t bytes)
     conn->in_bytes -= (uint32_t)bytes;
     if (conn->in_bytes == 0)
         buffer_release(epoll, conn);
+    if (conn->dead)
+        pending_add(epoll, handle, conn);
     conn_arm(epoll, handle, conn);
 }
 
@@ -381,7 +417,12 @@ static void epoll_net_send(struct net *net, net_conn name, struct slice bytes)
     conn->out = bytes;
     conn->out_total = bytes.bytes;
     conn->sending = true;
-    conn_send(conn);
+    if (conn->dead) {
+        conn->sending = false;
+        conn->sent = true;
+    } else {
+        conn_send(epoll, handle, conn);
+    }
     if (conn->sent || conn->ended)
         pending_add(epoll, handle, conn);
     conn_arm(epoll, handle, conn);

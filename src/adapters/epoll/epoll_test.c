@@ -118,6 +118,51 @@ static void back_pressure_holds_and_lets_go(void **state)
     assert_true(sent);
 }
 
+/* What a peer sent before it died is handed over as room is made, and what is said to it meanwhile
+ * is over at once; its end comes last. */
+static void a_dead_peer_is_read_to_its_end(void **state)
+{
+    struct world *world = *state;
+    static uint8_t bulk[4 * EPOLL_RECEIVE_BYTES];
+    for (size_t i = 0; i < sizeof bulk; i++)
+        bulk[i] = (uint8_t)(i * 31 >> 3);
+    const struct net_vtable *net = world->server.net.vtable;
+    world->client.net.vtable->send(&world->client.net, world->at_client,
+                                   slice_make(bulk, sizeof bulk));
+    await(&world->client, NET_SENT);
+    struct net_event event;
+    while (await(&world->server, NET_RECEIVED).bytes_count < EPOLL_RECEIVE_BYTES)
+        continue;
+    world->client.net.vtable->close(&world->client.net, world->at_client, true);
+    for (int turns = 0; turns < 20; turns++) /* its buffer is full: nothing to say, and no end */
+        assert_int_equal(net->wait(&world->server.net, &event, 1, 1), 0);
+    size_t received = 0, sent = 0;
+    net->consume(&world->server.net, world->at_server, 1000);
+    net->send(&world->server.net, world->at_server, SLICE_LITERAL("who is there?"));
+    received += 1000;
+    for (int turns = 0; turns < 10000; turns++) {
+        if (net->wait(&world->server.net, &event, 1, 10) == 0)
+            continue;
+        if (event.kind == NET_CLOSED)
+            break;
+        if (event.kind == NET_SENT) {
+            assert_int_equal(event.sent, sent == 0 ? 13 : 3);
+            sent++;
+            continue;
+        }
+        assert_int_equal(event.kind, NET_RECEIVED);
+        assert_memory_equal(event.bytes, bulk + received, event.bytes_count);
+        received += event.bytes_count;
+        net->consume(&world->server.net, event.conn, event.bytes_count);
+        if (sent == 1)
+            net->send(&world->server.net, world->at_server, SLICE_LITERAL("hm?"));
+    }
+    assert_int_equal(event.kind, NET_CLOSED);
+    assert_int_equal(received, sizeof bulk);
+    assert_int_equal(sent, 2);
+    assert_int_equal(world->server.conns.used, 0);
+}
+
 static void a_wake_from_elsewhere_ends_the_wait(void **state)
 {
     struct world *world = *state;
@@ -205,6 +250,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bytes_cross_and_a_close_is_seen, setup, teardown),
         cmocka_unit_test_setup_teardown(unconsumed_bytes_come_again_with_more, setup, teardown),
         cmocka_unit_test_setup_teardown(back_pressure_holds_and_lets_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_dead_peer_is_read_to_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(a_wake_from_elsewhere_ends_the_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(past_the_cap_connections_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stale_handle_does_nothing, setup, teardown),
