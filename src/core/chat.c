@@ -253,8 +253,8 @@ static enum status send_apply(struct chat_state *chat)
         return STATUS_CORRUPT;
     struct chat_member *member = chat_member_find(chat, send.entry->user_id.at);
     send.known = row != NULL || member != NULL;
-    send.member = member != NULL && chat_member_active(member) &&
-                  !chat_device_removed(chat, send.device);
+    send.member =
+        member != NULL && chat_member_active(member) && !chat_device_removed(chat, send.device);
     send.right = send.member && may_send(chat, member);
     uint64_t sctr = send.envelope.header.sctr;
     if (sctr <= send.sender.sctr) {
