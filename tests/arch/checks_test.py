@@ -70,6 +70,8 @@ CASES = [
     ("docs", "docs/a.md", "`src/none.c`\n", "no file src/none.c"),
     ("docs", "docs/a.md", "[x](none.md)\n", "no file none.md"),
     ("docs", "docs/a.md", "`make nothing`\n", "no target make nothing"),
+    ("man", "docs/man/a.1", ".Dd January 1, 2026\n.Dt A 1\n.Os\n.Sh NAME\n.Nm a\n.Nd b\n", None),
+    ("man", "docs/man/a.1", ".Dd January 1, 2026\n.Dt A 1\n.Os\n.Sh NAME\n.Nm a\n.Xx\n", "Xx"),
     ("spdx", "src/core/a.c", SPDX, None),
     ("spdx", "src/core/a.c", "int x;\n", "no line"),
     ("symbols", "src/core/a.c", "#include <string.h>\nvoid f(char *a); "
