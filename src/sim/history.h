@@ -29,7 +29,8 @@
  *                  and chat is enough; more do no harm)
  *   send           `dev` composed `mid` for `chat` and stored it in its outbox: `sctr` (0: not
  *                  known), `hash` of the content, unique in the run. t_inv: before it was asked
- *                  for. The answer may come as t_ret and res ok or fail, or later as:
+ *                  for. res info: the answer comes later, as one of the next two; res ok or
+ *                  fail: it came at t_ret
  *   sent           SENT for `mid` (or tick SENT) arrived
  *   rejected       `mid` was refused: res fail and `reason`: marked failed for good (reason 0: not
  *                  found after a snapshot); res info: a repairable refusal
