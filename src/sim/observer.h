@@ -34,6 +34,6 @@ void observer_before(struct observer *observer, const struct client *client,
 void observer_after(struct observer *observer, const struct client *client,
                     const struct pb_host_effects *out, const bool inserted[], uint64_t t_us);
 
-/* The device begins again from its rows (kill, crash); t_copy: they were copied then, 0: its own. */
+/* The device begins again from its rows (kill, crash); t_copy: copied then, 0: its own rows. */
 void observer_restart(struct observer *observer, const struct client *client, uint64_t t_us,
                       uint64_t t_copy);
