@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * config.h: the settings of a node: one table (config.def), four sources, all errors at once.
- * Default < file < environment < flag. A source that is wrong adds a finding, which says where, what,
- * why and what to do; the setting keeps its former value, so that the rest can be checked too.
- * Owner: one thread, before anything else starts; later it is only read. Bounds: CONFIG_FINDINGS_BYTES
- * of findings; more are counted. Reads no file itself: the program hands in what it found. */
+ * Default < file < environment < flag. A source that is wrong adds a finding, which says where,
+ * what, why and what to do; the setting keeps its former value, so that the rest is checked too.
+ * Owner: one thread, before anything else starts; later it is only read. Bounds:
+ * CONFIG_FINDINGS_BYTES of findings; more are counted. Reads no file itself: the program hands in what it found. */
 #pragma once
 
 #include <stdbool.h>

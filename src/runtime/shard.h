@@ -11,7 +11,7 @@
 #include "runtime/processor.h"
 
 #define SHARD_EVENTS         256u
-#define SHARD_WAIT_MS        1000 /* the longest sleep; callers cut it to the timers of their adapters */
+#define SHARD_WAIT_MS        1000 /* the longest sleep; callers cut it to their adapters' timers */
 #define SHARD_OPERATOR_TOKEN (UINT64_C(1) << 60) /* an append of whoever runs the node */
 
 struct shard {

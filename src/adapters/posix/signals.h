@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * signals.h: SIGTERM and SIGINT as a question that the main loop asks itself: a thread waits for them
- * and wakes the shard. The first asks for an orderly stop; the second ends the process at once, which
- * the log is made for.
+ * signals.h: SIGTERM and SIGINT as a question that the main loop asks itself: a thread waits for
+ * them and wakes the shard. The first asks for an orderly stop; the second ends the process at
+ * once, which the log is made for.
  * Owner: opened by the main thread before any other thread starts (they inherit the mask). */
 #pragma once
 

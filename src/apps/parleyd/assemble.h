@@ -4,7 +4,7 @@
 
 #include "apps/parleyd/node.h"
 
-/* Take the address (nobody may connect yet), open the file port and the log, which then recovers. */
+/* Take the address (nobody may connect yet), open the file port and the log, which recovers. */
 MUST_USE enum status assemble_log(struct node *node, struct failure *failure);
 /* With the log recovered: rows, rings, shards. */
 MUST_USE enum status assemble_shards(struct node *node, struct failure *failure);

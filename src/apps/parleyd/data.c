@@ -105,15 +105,22 @@ static enum status file_take(int folder, const char *name, uint8_t *out, size_t 
     return whole ? STATUS_OK : STATUS_INVALID;
 }
 
-static enum status file_take_or_make(int folder, const char *name, struct entropy *entropy,
-                                     uint8_t *out, size_t bytes, bool *made)
+/* A random secret with a file of its own. */
+struct key_file {
+    const char *name;
+    uint8_t *at;
+    size_t bytes;
+    bool made; /* out: it was not there */
+};
+
+static enum status key_take_or_make(int folder, struct key_file *key, struct entropy *entropy)
 {
-    enum status status = file_take(folder, name, out, bytes);
+    enum status status = file_take(folder, key->name, key->at, key->bytes);
     if (status != STATUS_NOT_FOUND)
         return status;
-    *made = true;
-    entropy->vtable->fill(entropy, out, bytes);
-    return file_make(folder, name, slice_make(out, bytes)) ? STATUS_OK : STATUS_IO;
+    key->made = true;
+    entropy->vtable->fill(entropy, key->at, key->bytes);
+    return file_make(folder, key->name, slice_make(key->at, key->bytes)) ? STATUS_OK : STATUS_IO;
 }
 
 /* ---- open ---- */
@@ -122,7 +129,8 @@ static enum status keys_open(struct data *data, int root, struct entropy *entrop
                              struct failure *failure)
 {
     struct witness_keys *keys = &data->witness;
-    bool id_made = false;
+    struct key_file witness = {"witness.key", keys->now, sizeof keys->now, false};
+    struct key_file server = {"server.id", data->server, ID_BYTES, false};
     if (mkdirat(root, "keys", 0700) != 0 && errno != EEXIST)
         return failure_set(failure, STATUS_IO, "%.80s/keys cannot be made: %s", data->path,
                            strerror(errno));
@@ -130,10 +138,10 @@ static enum status keys_open(struct data *data, int root, struct entropy *entrop
     if (folder < 0)
         return failure_set(failure, STATUS_IO, "%.80s/keys cannot be opened: %s", data->path,
                            strerror(errno));
-    enum status status =
-        file_take_or_make(folder, "witness.key", entropy, keys->now, sizeof keys->now, made);
+    enum status status = key_take_or_make(folder, &witness, entropy);
+    *made = witness.made;
     if (status == STATUS_OK)
-        status = file_take_or_make(folder, "server.id", entropy, data->server, ID_BYTES, &id_made);
+        status = key_take_or_make(folder, &server, entropy);
     if (status == STATUS_OK) {
         status = file_take(folder, "witness.before", keys->before, sizeof keys->before);
         keys->has_before = status == STATUS_OK;

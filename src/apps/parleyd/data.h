@@ -6,8 +6,9 @@
  *   keys/server.id    16 bytes, the server's name for itself
  *   log/              the log; all else is built from it
  *   admin.sock        while a server runs
- * Invariants: a folder that is a newer version's, or no data folder at all, is left as it is; what is
- * here belongs to one process at a time; a file is whole or not there. Owner: the main thread. */
+ * Invariants: a folder that is a newer version's, or no data folder at all, is left as it is; what
+ * is here belongs to one process at a time; a file is whole or not there.
+ * Owner: the main thread. */
 #pragma once
 
 #include "core/session.h"

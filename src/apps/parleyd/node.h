@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * node.h: one server, put together: the data folder, the log, the rows, the shards and their ports.
  *
- *   node_open: folder locked → address taken → log recovered → records folded again → owner's invite
+ *   node_open: folder locked → address taken → log recovered → records folded → owner's invite
  *   node_serve: listens … until a signal or a failure; then drains, seals the log
  *   node_close: everything back, in reverse
  *
- * Shard 0 runs on the caller's thread and has the log and the processor; each other one has a thread.
- * What one shard learns that concerns all (read-only, busy, stop) goes over the board, once a turn.
+ * Shard 0 runs on the caller's thread and has the log and the processor; each other one has a
+ * thread. What one shard learns that concerns all (read-only, busy, stop) goes over the board, once
+ * a turn.
  * Owner: the main thread. Bounds: those of the configuration. */
 #pragma once
 
