@@ -3,7 +3,7 @@
  * Default < file < environment < flag. A source that is wrong adds a finding, which says where,
  * what, why and what to do; the setting keeps its former value, so that the rest is checked too.
  * Owner: one thread, before anything else starts; later it is only read. Bounds:
- * CONFIG_FINDINGS_BYTES of findings; more are counted. Reads no file itself: the program hands in what it found. */
+ * CONFIG_FINDINGS_BYTES of findings; more are counted. It reads no file itself. */
 #pragma once
 
 #include <stdbool.h>
