@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/parley-sim/machine.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+#define SEED_DISK    UINT64_C(0x44)
+#define SEED_START   UINT64_C(0x55)
+#define STORE_BYTES  ((size_t)256 << 20)
+#define RECORD_BYTES (96u << 10)
+#define GROUP_BYTES  (128u << 10)
+#define SEGMENT      (512u << 10)
+#define SERVER       SIM_SERVER_FIRST
+
+static struct machine *machine_of(struct cluster *cluster)
+{
+    return (struct machine *)(void *)cluster;
+}
+
+static struct sim_loop *loop_of(struct machine *machine)
+{
+    return machine->wires->loop;
+}
+
+static void start(struct cluster *cluster, uint32_t server)
+{
+    struct machine *machine = machine_of(cluster);
+    uint64_t seed = sim_mix(sim_mix(machine->seed, SEED_START), ++machine->starts);
+    assert(server == SERVER && !machine->up);
+    machine->up = true;
+    machine->serves = false;
+    sim_trace(loop_of(machine), SERVER, SIM_TRACE_START, machine->starts, 0);
+    sim_clock_open(&machine->clock, loop_of(machine));
+    sim_entropy_open(&machine->entropy, seed);
+    struct log_options options = log_options_default();
+    options.record_bytes_max = RECORD_BYTES;
+    options.group_bytes = GROUP_BYTES;
+    options.segment_bytes = SEGMENT;
+    options.group_records_max = 512;
+    options.segments_max = 128;
+    disk_advance(&machine->disk, loop_of(machine)->now_us);
+    enum status status = log_open(&machine->log, &machine->disk.port, &machine->clock.clock,
+                                  &machine->entropy.entropy, &options);
+    assert(status == STATUS_OK);
+    sim_wake(loop_of(machine), SERVER, loop_of(machine)->now_us);
+}
+
+/* The log is whole: fold it, listen. */
+static void serve(struct machine *machine)
+{
+    struct bus_facts facts = machine->log.bus.vtable->facts(&machine->log.bus);
+    enum status status = memory_db_open(&machine->db, STORE_BYTES);
+    assert(status == STATUS_OK);
+    memory_store_open(&machine->store, &machine->db);
+    memory_store_open(&machine->processor_store, &machine->db);
+    status = ring_links_open(&machine->links, 1, machine->starts, facts);
+    assert(status == STATUS_OK);
+    status = ring_bus_open(&machine->bus, &machine->links, 0, &machine->log.bus);
+    assert(status == STATUS_OK);
+    ring_rpc_open(&machine->rpc, &machine->links, 0);
+    struct sim_node_options options = {
+        .who = SERVER,
+        .seed = sim_mix(machine->seed, machine->starts),
+        .instance = machine->starts,
+        .processes = true,
+        .sign_up = POLICY_OPEN,
+        .password_us = machine->swarm->password_us,
+    };
+    struct sim_node_ports ports = {.bus = &machine->bus.port,
+                                   .store = &machine->store.port,
+                                   .processor_store = &machine->processor_store.port,
+                                   .rpc = &machine->rpc.port};
+    status = sim_node_start(&machine->node, machine->wires, &options, &ports);
+    assert(status == STATUS_OK);
+    machine->serves = true;
+}
+
+static void kill_process(struct cluster *cluster, uint32_t server, bool power)
+{
+    struct machine *machine = machine_of(cluster);
+    assert(server == SERVER && machine->up);
+    if (power)
+        disk_crash(&machine->disk);
+    else
+        disk_kill(&machine->disk);
+    if (machine->serves) {
+        sim_node_kill(&machine->node, power);
+        ring_bus_close(&machine->bus);
+        ring_links_close(&machine->links);
+        memory_db_close(&machine->db);
+    }
+    log_close(&machine->log);
+    sim_sleep(loop_of(machine), SERVER);
+    machine->up = machine->serves = false;
+}
+
+/* As parleyd does when the log cannot go on: the process ends, and is started again. */
+static void stop(struct machine *machine)
+{
+    machine->wires->marks->count[SIM_MARK_SERVER_STOP]++;
+    sim_trace(loop_of(machine), SERVER, SIM_TRACE_FAILED, machine->log.state, 0);
+    kill_process(&machine->cluster, SERVER, false);
+}
+
+static void turn(struct cluster *cluster, uint32_t server)
+{
+    struct machine *machine = machine_of(cluster);
+    struct sim_loop *loop = loop_of(machine);
+    assert(server == SERVER);
+    if (!machine->up)
+        return;
+    disk_advance(&machine->disk, loop->now_us);
+    if (machine->serves) {
+        sim_node_turn(&machine->node);
+    } else {
+        log_turn(&machine->log);
+        if (machine->log.state == LOG_READY)
+            serve(machine);
+        else if (machine->log.state != LOG_RECOVERING)
+            cluster->broken = "the log did not recover";
+    }
+    if (machine->log.state == LOG_READ_ONLY)
+        cluster->broken = "the log found damage where there is none";
+    if (machine->log.state == LOG_FAILED || (machine->serves && sim_node_failed(&machine->node))) {
+        stop(machine);
+        return;
+    }
+    if (machine->serves && machine->node.shard.gateway.rollback)
+        cluster->broken = "a device proved a rollback";
+    sim_wake(loop, SERVER, disk_next_due_us(&machine->disk));
+    sim_wake(loop, SERVER, log_deadline_us(&machine->log));
+}
+
+static bool is_up(const struct cluster *cluster, uint32_t server)
+{
+    (void)server;
+    return ((const struct machine *)(const void *)cluster)->up;
+}
+
+static bool is_ready(const struct cluster *cluster, uint32_t server)
+{
+    const struct machine *machine = (const struct machine *)(const void *)cluster;
+    (void)server;
+    return machine->serves && processor_caught_up(&machine->node.shard.processor);
+}
+
+static void fault(struct cluster *cluster, struct prng *prng)
+{
+    (void)cluster; /* what can break on one machine the script breaks itself */
+    (void)prng;
+}
+
+static void heal(struct cluster *cluster)
+{
+    struct machine *machine = machine_of(cluster);
+    disk_fail_plan(&machine->disk, 0, false);
+    machine->disk.options.sync_error = 0;
+}
+
+static void close_all(struct cluster *cluster)
+{
+    struct machine *machine = machine_of(cluster);
+    if (machine->up)
+        kill_process(cluster, SERVER, false);
+    disk_deinit(&machine->disk);
+}
+
+void machine_open(struct machine *machine, struct sim_wires *wires, const struct swarm *swarm,
+                  uint64_t seed)
+{
+    static const struct cluster_vtable vtable = {.start = start,
+                                                 .kill = kill_process,
+                                                 .turn = turn,
+                                                 .up = is_up,
+                                                 .ready = is_ready,
+                                                 .fault = fault,
+                                                 .heal = heal,
+                                                 .close = close_all};
+    memset(machine, 0, sizeof *machine);
+    machine->cluster = (struct cluster){.vtable = &vtable, .count = 1};
+    machine->wires = wires;
+    machine->swarm = swarm;
+    machine->seed = seed;
+    disk_init(&machine->disk, &swarm->disk, sim_mix(seed, SEED_DISK));
+}
