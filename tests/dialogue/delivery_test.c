@@ -178,6 +178,27 @@ static void sync_is_cut_by_bytes_and_dense(void **state)
     assert_int_equal(rig->session.pushed, part->entries_count);
 }
 
+static void sync_ends_before_a_hole(void **state)
+{
+    struct rig *rig = *state;
+    struct pb_inbox_row row = {.has_entry = true};
+    row.entry.body_case = PB_ENTRY_BODY_OWN;
+    rig_live(rig, 5, 5);
+    for (uint64_t n = 1; n <= 5; n++) { /* the store has 5 already, but not yet 4 */
+        row.entry.body.own = (struct pb_own){.chat_id = rig_id(rig, 9), .read_upto = n};
+        if (n != 4)
+            rig_row(rig, key_one(TABLE_INBOX, rig->session.user.at, n), &pb_inbox_row_type, &row);
+    }
+    rig_sync(rig, 2, 0);
+    const struct pb_sync_part *part = &rig_last(rig, PB_FRAME_BODY_SYNC_PART)->body.sync_part;
+    assert_int_equal(part->entries_count, 3);
+    assert_true(part->more);
+    for (size_t i = 0; i < part->entries_count; i++) {
+        assert_int_equal(part->entries[i].useq, i + 1);
+        assert_int_equal(part->entries[i].entry.body.own.read_upto, i + 1);
+    }
+}
+
 static void sync_below_the_floor_is_a_snapshot(void **state)
 {
     struct rig *rig = *state;
@@ -202,6 +223,7 @@ int main(void)
         RIG_TEST(a_ping_finds_a_lost_delivery),
         RIG_TEST(sync_gives_500_at_most),
         RIG_TEST(sync_is_cut_by_bytes_and_dense),
+        RIG_TEST(sync_ends_before_a_hole),
         RIG_TEST(sync_below_the_floor_is_a_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,17 +205,18 @@ static void give_device(const uint8_t *user, const uint8_t *device, uint64_t rem
     assert_int_equal(side.port.vtable->poll(&side.port, &done, 1), 1);
 }
 
-static void give_chat(void)
+/* The direct chat of Alice and `peer`, with one leaf each; `chat` is its id from now on. */
+static void give_chat_with(const uint8_t *peer, const uint8_t *leaf)
 {
     uint8_t input[DIRECT_CHAT_INPUT_BYTES], hash[SHA256_BYTES], bytes[POLICY_DIRECT_BYTES];
     struct policy_member a = {.role = POLICY_ROLE_OWNER}, b = {.role = POLICY_ROLE_OWNER};
-    struct slice leaves[2] = {slice_make(phone, ID_BYTES), slice_make(laptop, ID_BYTES)};
-    struct slice owners[2] = {slice_make(alice, ID_BYTES), slice_make(bob, ID_BYTES)};
+    struct slice leaves[2] = {slice_make(phone, ID_BYTES), slice_make(leaf, ID_BYTES)};
+    struct slice owners[2] = {slice_make(alice, ID_BYTES), slice_make(peer, ID_BYTES)};
     struct buf policy = buf_over(bytes, sizeof bytes);
     memcpy(a.user, alice, ID_BYTES);
-    memcpy(b.user, bob, ID_BYTES);
+    memcpy(b.user, peer, ID_BYTES);
     policy_direct_write(&a, &b, &policy);
-    direct_chat_input(alice, bob, input);
+    direct_chat_input(alice, peer, input);
     struct slice part = SLICE_OF(input);
     crypto_sha256(&part, 1, hash);
     memcpy(chat, hash, ID_BYTES);
@@ -231,6 +232,11 @@ static void give_chat(void)
                                             .leaf_users = owners,
                                             .leaf_users_count = 2};
     give(TOPIC_MESSAGES, chat, &record);
+}
+
+static void give_chat(void)
+{
+    give_chat_with(bob, laptop);
 }
 
 static void give_send(const uint8_t *user, const uint8_t *device, uint64_t sctr, uint16_t gen)
@@ -609,6 +615,38 @@ static void device_lists_are_checked_and_told(void **state)
     assert_int_equal(entry->body.message.cseq, 3); /* creation, device change, message */
 }
 
+/* One sign-out changes two chats: its record bears two entries for Alice. Both must count, or the
+ * later messages of one chat are out of its chain. */
+static void a_sign_out_keeps_both_chats_whole(void **state)
+{
+    static const uint8_t tablet[ID_BYTES] = {13}, carol[ID_BYTES] = {3}, pad[ID_BYTES] = {14};
+    static const uint8_t *const people[] = {bob, carol}, *const leaves[] = {laptop, pad};
+    const uint8_t *both[] = {phone, tablet};
+    uint8_t chats[2][ID_BYTES];
+    (void)state;
+    crypto_sign_keypair(keys.aik, keys.aik_secret);
+    crypto_sign_keypair(keys.dsk, keys.dsk_secret);
+    turns();
+    assert_int_equal(sign_up(alice, "alice", NULL), PB_ERROR_CODE_NONE);
+    assert_int_equal(put_list(alice, list_of(1, both, 2, NULL), NULL), PB_ERROR_CODE_NONE);
+    for (size_t i = 0; i < 2; i++) {
+        give_chat_with(people[i], leaves[i]);
+        memcpy(chats[i], chat, ID_BYTES);
+    }
+    turns();
+    assert_int_equal(put_list(alice, list_of(2, both, 1, tablet), phone), PB_ERROR_CODE_NONE);
+    attach(alice, phone, 1, 0);
+    for (size_t i = 0; i < 2; i++) {
+        memcpy(chat, chats[i], ID_BYTES);
+        give_send(people[i], leaves[i], 1, 1);
+        turns();
+        const struct pb_entry *entry = &last_sent(PB_RPC_BODY_DELIVER)->body.deliver.entry;
+        assert_int_equal(entry->body_case, PB_ENTRY_BODY_MESSAGE);
+        assert_memory_equal(entry->body.message.chat_id.at, chat, ID_BYTES);
+        assert_int_equal(entry->body.message.cseq, 3);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 
 int main(void)
@@ -625,6 +663,7 @@ int main(void)
         TEST(sign_up_by_invite),
         TEST(vault_is_compare_and_set),
         TEST(device_lists_are_checked_and_told),
+        TEST(a_sign_out_keeps_both_chats_whole),
     };
     return cmocka_run_group_tests_name("processor", tests, NULL, NULL);
 }
