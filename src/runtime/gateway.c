@@ -30,6 +30,7 @@ static uint64_t mono_ms(const struct gateway *gateway)
 
 void conn_touch(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn)
 {
+    conn->above = conn->above || output_bytes(&conn->output) > SESSION_OUTPUT_BYTES_MAX;
     if (conn->dirty)
         return;
     conn->dirty = true;
@@ -337,13 +338,13 @@ static void accepted(struct gateway *gateway, const struct net_event *event)
 
 static void sent(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn)
 {
-    uint32_t before = output_bytes(&conn->output);
     output_landed(&conn->output);
     conn->stall_due_ms = 0;
     conn_touch(gateway, handle, conn);
-    if (before <= SESSION_OUTPUT_BYTES_MAX ||
-        output_bytes(&conn->output) > SESSION_OUTPUT_BYTES_MAX / 2)
+    /* It may fall in two steps: what flew, and what gathered meanwhile. */
+    if (!conn->above || output_bytes(&conn->output) > SESSION_OUTPUT_BYTES_MAX / 2)
         return;
+    conn->above = false;
     struct event event = {.kind = EVENT_WRITABLE};
     if (conn->phase == CONN_WEBSOCKET)
         conn_step(gateway, handle, &event);

@@ -4,6 +4,14 @@
 #include "base/assert.h"
 #include "wire/gen/rpc.pb.h"
 
+/* Damage (CORRUPT) and rollback (CONFLICT) make the log read-only: what is sound is served on. */
+static void bus_failed(struct shard *shard, enum status status)
+{
+    shard->gateway.config.read_only = true;
+    if (status != STATUS_CORRUPT && status != STATUS_CONFLICT)
+        shard->failed = true;
+}
+
 static bool turn_bus(struct shard *shard)
 {
     struct bus *bus = shard->ports.bus;
@@ -14,7 +22,13 @@ static bool turn_bus(struct shard *shard)
             gateway_on_appended(&shard->gateway, event);
             continue;
         }
-        shard->failed = shard->failed || event->kind == BUS_FAILED;
+        if (event->kind == BUS_APPENDED && event->token == SHARD_OPERATOR_TOKEN) {
+            shard->operator_done = true;
+            shard->operator_status = event->status;
+            continue;
+        }
+        if (event->kind == BUS_FAILED)
+            bus_failed(shard, event->status);
         if (shard->processes && processor_takes(event))
             processor_on_bus(&shard->processor, event);
     }
@@ -106,6 +120,14 @@ bool shard_turn(struct shard *shard, int64_t wait_ms)
     any = turn_rpc(shard) || any;
     gateway_flush(&shard->gateway);
     return turn_store(shard) || any; /* what a store answered at once is for the next turn */
+}
+
+enum status shard_operate(struct shard *shard, enum topic topic, const uint8_t key[ID_BYTES],
+                          struct slice bytes)
+{
+    shard->operator_done = false;
+    return shard->ports.bus->vtable->append(shard->ports.bus, topic, key, bytes,
+                                            SHARD_OPERATOR_TOKEN);
 }
 
 enum status shard_open(struct shard *shard, const struct gateway_ports *ports,

@@ -10,8 +10,9 @@
 #include "runtime/gateway.h"
 #include "runtime/processor.h"
 
-#define SHARD_EVENTS  256u
-#define SHARD_WAIT_MS 100 /* the longest sleep: adapters have timers of their own (seals, spares) */
+#define SHARD_EVENTS         256u
+#define SHARD_WAIT_MS        1000 /* the longest sleep; callers cut it to their adapters' timers */
+#define SHARD_OPERATOR_TOKEN (UINT64_C(1) << 60) /* an append of whoever runs the node */
 
 struct shard {
     struct gateway_ports ports;
@@ -23,7 +24,9 @@ struct shard {
     struct net_event net_events[SHARD_EVENTS];
     struct bus_event bus_events[SHARD_EVENTS];
     struct rpc_event rpc_events[SHARD_EVENTS];
-    bool failed; /* the log or a store cannot go on: the process must stop */
+    bool failed;                 /* the log or a store cannot go on: the process must stop */
+    bool operator_done;          /* shard_operate: the append came back, … */
+    enum status operator_status; /* … so */
 };
 
 struct shard_options {
@@ -38,6 +41,11 @@ struct shard_options {
 MUST_USE enum status shard_open(struct shard *shard, const struct gateway_ports *ports,
                                 struct clock_port *clock, const struct shard_options *options);
 void shard_close(struct shard *shard); /* tolerates a zeroed one */
+
+/* Append a record of the operator's (an invite); `operator_done` says when it is durable. One at a
+ * time. BUSY: no room now. */
+MUST_USE enum status shard_operate(struct shard *shard, enum topic topic,
+                                   const uint8_t key[ID_BYTES], struct slice bytes);
 
 /* One turn; sleeps at most `wait_ms` (-1: as long as there is nothing to do). True if anything
  * happened: then the next turn must not sleep (wait_ms 0). */

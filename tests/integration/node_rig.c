@@ -57,7 +57,8 @@ static void start_shard(struct node *node, uint32_t number, const struct node_op
     shard.session.gateway = node->links.instance;
     shard.session.shard = number;
     shard.session.sign_up = options->sign_up;
-    assert_int_equal(shard_open(&at->shard, &ports, system_clock(), &shard), STATUS_OK);
+    struct clock_port *clock = options->clock != NULL ? options->clock : system_clock();
+    assert_int_equal(shard_open(&at->shard, &ports, clock, &shard), STATUS_OK);
 }
 
 void node_start(struct node *node, const struct node_options *options)

@@ -42,6 +42,7 @@ struct node {
 struct node_options {
     uint32_t shards, connections_max, operations_max;
     enum sign_up_policy sign_up;
+    struct clock_port *clock; /* of the shards; NULL: the system's */
 };
 
 /* A new folder, then node_start; the clients' sockets outlive restarts. */

@@ -8,63 +8,71 @@
 
 #include <cmocka.h>
 
+#include "adapters/system/system.h"
 #include "ports/crypto.h"
 #include "wire/upgrade.h"
+
+#define STORE_OPS_MAX     8192u
+#define MESSAGE_BYTES_MAX (1u << 20)
+
+static const uint8_t loopback[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
 
 static void step(struct person *person, struct pb_host_event *event);
 
 /* ---- rows ---- */
 
-static struct person_row *row_find(struct person *person, uint32_t table, struct slice key)
+static void commit(struct person *person, const struct pb_host_effects *out, bool inserted[])
 {
-    for (size_t i = 0; i < person->rows_count; i++)
-        if (person->rows[i].table == table && slice_equal(person->rows[i].key, key))
-            return &person->rows[i];
-    return NULL;
+    static struct cstore_op ops[STORE_OPS_MAX];
+    static const enum cstore_op_kind kinds[] = {
+        [PB_STORE_OP_KIND_PUT] = CSTORE_PUT,
+        [PB_STORE_OP_KIND_INSERT] = CSTORE_INSERT,
+        [PB_STORE_OP_KIND_DELETE] = CSTORE_DELETE,
+    };
+    assert_true(out->store_count <= STORE_OPS_MAX);
+    for (size_t i = 0; i < out->store_count; i++)
+        ops[i] = (struct cstore_op){.kind = kinds[out->store[i].kind],
+                                    .table = (uint32_t)out->store[i].table,
+                                    .key = out->store[i].key,
+                                    .value = out->store[i].value};
+    struct cstore *rows = &person->rows.cstore;
+    assert_int_equal(rows->vtable->commit(rows, ops, out->store_count), STATUS_OK);
+    for (size_t i = 0; i < out->store_count; i++)
+        inserted[i] = ops[i].inserted;
 }
 
-/* True if it was inserted. */
-static bool row_write(struct person *person, const struct pb_store_op *op)
-{
-    struct person_row *row = row_find(person, op->table, op->key);
-    if (op->kind == PB_STORE_OP_KIND_DELETE) {
-        if (row)
-            *row = person->rows[--person->rows_count];
-        return false;
-    }
-    if (row && op->kind == PB_STORE_OP_KIND_INSERT)
-        return false;
-    bool is_new = row == NULL;
-    if (is_new) {
-        assert_true(person->rows_count < PERSON_ROWS_MAX);
-        row = &person->rows[person->rows_count++];
-        *row = (struct person_row){.table = op->table, .key = arena_copy(&person->memory, op->key)};
-    }
-    row->value = arena_copy(&person->memory, op->value);
-    return is_new;
-}
-
+/* All rows but the messages go back into a fresh mind. */
 static void restore(struct person *person)
 {
-    static struct pb_state_row rows[PERSON_ROWS_MAX];
+    static struct cstore_row rows[STORE_OPS_MAX];
+    static struct pb_state_row states[STORE_OPS_MAX];
+    uint8_t last_key[64];
+    memset(last_key, 0xff, sizeof last_key);
     struct pb_host_event event = {.body_case = PB_HOST_EVENT_BODY_RESTORE};
+    struct cstore *store = &person->rows.cstore;
+    struct arena arena;
+    arena_init(&arena, 64u << 20);
     assert_int_equal(client_init(&person->client, CLIENT_BYTES_DEFAULT), STATUS_OK);
-    for (size_t i = 0; i < person->rows_count; i++)
-        if (person->rows[i].table != PB_TABLE_MESSAGE)
-            rows[event.body.restore.rows_count++] =
-                (struct pb_state_row){.table = person->rows[i].table,
-                                      .key = person->rows[i].key,
-                                      .value = person->rows[i].value};
-    event.body.restore.rows = rows;
+    for (uint32_t table = PB_TABLE_META; table < PB_TABLE_MESSAGE; table++) {
+        size_t count = 0;
+        assert_int_equal(store->vtable->range(store, table, SLICE_EMPTY, SLICE_OF(last_key), false,
+                                              rows, STORE_OPS_MAX, &count, &arena),
+                         STATUS_OK);
+        for (size_t i = 0; i < count; i++)
+            states[event.body.restore.rows_count++] = (struct pb_state_row){
+                .table = (enum pb_table)table, .key = rows[i].key, .value = rows[i].value};
+    }
+    event.body.restore.rows = states;
     event.body.restore.last = true;
     step(person, &event);
+    arena_deinit(&arena);
 }
 
 /* ---- the socket ---- */
 
 static const struct net_vtable *net_of(struct person *person)
 {
-    return person->node->client.net.vtable;
+    return person->options.sockets->net.vtable;
 }
 
 static void out_flush(struct person *person)
@@ -75,7 +83,7 @@ static void out_flush(struct person *person)
     person->sending = true;
     size_t bytes = person->out_bytes;
     person->out_bytes = 0;
-    net_of(person)->send(&person->node->client.net, person->conn,
+    net_of(person)->send(&person->options.sockets->net, person->conn,
                          slice_make(person->flying, bytes));
 }
 
@@ -94,7 +102,7 @@ static void out_put(struct person *person, enum ws_opcode opcode, struct slice p
 static void hang_up(struct person *person)
 {
     if (person->connected || person->connecting)
-        net_of(person)->close(&person->node->client.net, person->conn, true);
+        net_of(person)->close(&person->options.sockets->net, person->conn, true);
     person->connected = person->connecting = person->upgraded = person->sending = false;
     person->out_bytes = person->message_bytes = 0;
 }
@@ -110,11 +118,10 @@ static void lost(struct person *person)
 static void connect_now(struct person *person)
 {
     hang_up(person);
-    assert_int_equal(net_of(person)->connect(&person->node->client.net, node_loopback,
-                                             epoll_port(&person->node->shards[0].net),
+    assert_int_equal(net_of(person)->connect(&person->options.sockets->net, loopback, person->port,
                                              &person->conn),
                      STATUS_OK);
-    net_of(person)->tag(&person->node->client.net, person->conn, person->tag);
+    net_of(person)->tag(&person->options.sockets->net, person->conn, person->options.tag);
     person->connecting = true;
 }
 
@@ -124,7 +131,7 @@ static void on_connected(struct person *person)
     uint8_t key[UPGRADE_KEY_BYTES];
     person->connecting = false;
     person->connected = true;
-    ws_init(&person->ws, WS_CLIENT, WS_HOLD_BYTES_MIN, FRAME_BYTES_MAX);
+    ws_init(&person->ws, WS_CLIENT, WS_HOLD_BYTES_MIN, MESSAGE_BYTES_MAX);
     upgrade_key(nonce, key);
     struct buf out = buf_over(person->out, PERSON_OUT_BYTES);
     upgrade_write_request(&out, SLICE_LITERAL("localhost"), SLICE_LITERAL("new"), key);
@@ -197,17 +204,14 @@ static void on_received(struct person *person, const struct net_event *event)
             break;
     }
     if (person->connected && memcmp(&conn, &person->conn, sizeof conn) == 0)
-        net_of(person)->consume(&person->node->client.net, conn, at);
+        net_of(person)->consume(&person->options.sockets->net, conn, at);
 }
 
 static void on_net(struct person *person, const struct net_event *event)
 {
     switch (event->kind) {
     case NET_CONNECTED: on_connected(person); break;
-    case NET_RECEIVED:
-        if (!person->deaf)
-            on_received(person, event);
-        break;
+    case NET_RECEIVED: on_received(person, event); break;
     case NET_SENT: person->sending = false; break;
     case NET_CLOSED: lost(person); break;
     case NET_ACCEPTED:
@@ -219,10 +223,11 @@ static void on_net(struct person *person, const struct net_event *event)
 
 static void show(struct person *person, const struct pb_notice_message *message)
 {
-    assert_true(person->shown_count < PERSON_SHOWN_MAX);
     if (message->system)
         return;
     assert_true(message->readable);
+    if (person->shown_count == PERSON_SHOWN_MAX)
+        return;
     struct person_shown *shown = &person->shown[person->shown_count++];
     *shown = (struct person_shown){.cseq = message->cseq, .own = message->own};
     memcpy(shown->chat, message->chat_id.at, ID_BYTES);
@@ -233,13 +238,12 @@ static void show(struct person *person, const struct pb_notice_message *message)
 
 static void tick(struct person *person, const struct pb_notice_tick *notice)
 {
-    struct person_tick *at = person->ticks;
-    while (at < person->ticks + person->ticks_count &&
-           memcmp(at->mid, notice->mid.at, ID_BYTES) != 0)
+    struct person_tick *at = person->ticks, *end = at + person->ticks_count;
+    while (at < end && memcmp(at->mid, notice->mid.at, ID_BYTES) != 0)
         at++;
-    assert_true(at < person->ticks + PERSON_SHOWN_MAX);
-    if (at == person->ticks + person->ticks_count)
-        person->ticks_count++;
+    if (at == person->ticks + PERSON_SHOWN_MAX)
+        return;
+    person->ticks_count += at == end;
     memcpy(at->mid, notice->mid.at, ID_BYTES);
     at->tick = notice->tick;
 }
@@ -254,27 +258,41 @@ static void notice(struct person *person, const struct pb_notice *notice, const 
         person->state = notice->body.state.state;
     if (notice->body_case == PB_NOTICE_BODY_RESULT) {
         person->result = notice->body.result;
-        person->result.mid = arena_copy(&person->memory, person->result.mid);
-        person->result.chat_id = arena_copy(&person->memory, person->result.chat_id);
-        person->result.text = arena_copy(&person->memory, person->result.text);
-        person->result.detail = arena_copy(&person->memory, person->result.detail);
+        if (person->result.mid.bytes == ID_BYTES) {
+            memcpy(person->result_mid, person->result.mid.at, ID_BYTES);
+            person->result.mid = slice_make(person->result_mid, ID_BYTES);
+        }
     }
+}
+
+static uint64_t mono_us(void)
+{
+    return system_clock()->vtable->read(system_clock()).mono_us;
 }
 
 static void step(struct person *person, struct pb_host_event *event)
 {
-    static bool inserted[8192];
+    static bool inserted[STORE_OPS_MAX];
     struct pb_host_effects out;
     uint8_t entropy[32];
     struct clock_reading now = system_clock()->vtable->read(system_clock());
+    bool observed = person->options.history && event->body_case != PB_HOST_EVENT_BODY_RESTORE;
     system_entropy()->vtable->fill(system_entropy(), entropy, 32);
     event->entropy = slice_make(entropy, 32);
     event->now_ms = now.wall_us / 1000;
-    event->mono_ms = now.mono_us / 1000;
+    event->mono_ms = now.mono_us / 1000 * person->options.clock_rate;
+    if (observed)
+        observer_before(&person->observer, &person->client, event, now.mono_us);
     assert_int_equal(client_step(&person->client, event, &out), STATUS_OK);
     client_check(&person->client);
-    for (size_t i = 0; i < out.store_count; i++)
-        inserted[i] = row_write(person, &out.store[i]);
+    commit(person, &out, inserted);
+    if (observed)
+        observer_after(&person->observer, &person->client, &out, inserted, mono_us());
+    if (person->dies) {
+        person->dies = false;
+        person_restart(person);
+        return;
+    }
     for (size_t i = 0; i < out.frames_count; i++)
         out_put(person, WS_BINARY, out.frames[i]);
     for (size_t i = 0; i < out.notices_count; i++)
@@ -289,12 +307,12 @@ static void step(struct person *person, struct pb_host_event *event)
         connect_now(person);
 }
 
-void person_open(struct person *person, struct node *node, uint64_t tag)
+void person_open(struct person *person, const struct person_options *options)
 {
     memset(person, 0, sizeof *person);
-    person->node = node;
-    person->tag = tag;
-    arena_init(&person->memory, 64u << 20);
+    person->options = *options;
+    memory_cstore_open(&person->rows);
+    observer_open(&person->observer, options->history, options->tag);
     restore(person);
 }
 
@@ -302,7 +320,8 @@ void person_close(struct person *person)
 {
     hang_up(person);
     client_deinit(&person->client);
-    arena_deinit(&person->memory);
+    observer_close(&person->observer);
+    memory_cstore_close(&person->rows);
 }
 
 void person_restart(struct person *person)
@@ -310,6 +329,8 @@ void person_restart(struct person *person)
     hang_up(person);
     client_deinit(&person->client);
     restore(person);
+    if (person->options.history)
+        observer_restart(&person->observer, &person->client, mono_us(), 0);
 }
 
 void person_command(struct person *person, struct pb_event_command *command)
@@ -319,6 +340,17 @@ void person_command(struct person *person, struct pb_event_command *command)
     command->request = 1;
     event.body.command = *command;
     step(person, &event);
+}
+
+void person_register(struct person *person, const char *username)
+{
+    struct pb_event_command command = {.body_case = PB_EVENT_COMMAND_BODY_REGISTER};
+    command.body.register_ = (struct pb_command_register){
+        .server = SLICE_LITERAL("http://localhost"),
+        .username = slice_make((const uint8_t *)username, strlen(username)),
+        .password = SLICE_LITERAL("correct horse battery staple"),
+        .device_name = SLICE_LITERAL("test")};
+    person_command(person, &command);
 }
 
 void person_send(struct person *person, const char *username, const char *text)
@@ -331,16 +363,15 @@ void person_send(struct person *person, const char *username, const char *text)
 
 void people_turn(struct person *const people[], size_t count)
 {
-    struct node *node = people[0]->node;
+    struct net *net = &people[0]->options.sockets->net;
     struct net_event events[64];
-    (void)node_turn(node, 1);
-    size_t heard = node->client.net.vtable->wait(&node->client.net, events, 64, 0);
+    size_t heard = net->vtable->wait(net, events, 64, 0);
     for (size_t i = 0; i < heard; i++)
         for (size_t m = 0; m < count; m++)
-            if (events[i].tag == people[m]->tag)
+            if (events[i].tag == people[m]->options.tag)
                 on_net(people[m], &events[i]);
-    uint64_t now_ms = system_clock()->vtable->read(system_clock()).mono_us / 1000;
     for (size_t m = 0; m < count; m++) {
+        uint64_t now_ms = mono_us() / 1000 * people[m]->options.clock_rate;
         if (people[m]->wake_ms != 0 && people[m]->wake_ms <= now_ms) {
             struct pb_host_event event = {.body_case = PB_HOST_EVENT_BODY_TIMER};
             step(people[m], &event);

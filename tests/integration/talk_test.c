@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
+#include "node_rig.h"
 #include "person_rig.h"
+#include "sim/checker.h"
 
 static const struct node_options one_shard = {
     .shards = 1, .connections_max = 16, .operations_max = 64, .sign_up = POLICY_OPEN};
@@ -18,29 +20,31 @@ static const struct node_options two_shards = {
 struct pair {
     const struct node_options *options;
     struct node node;
+    struct history history;
     struct person alice, bob;
     struct person *people[2];
 };
+
+static void turn(struct pair *pair)
+{
+    (void)node_turn(&pair->node, 1);
+    pair->alice.port = pair->bob.port = epoll_port(&pair->node.shards[0].net);
+    people_turn(pair->people, 2);
+}
 
 /* Turn until the condition holds, or fail with the line. */
 #define AWAIT(pair, condition)                                    \
     do {                                                          \
         int turns = 0;                                            \
         for (; turns < NODE_TURNS && !(condition); turns++)       \
-            people_turn((pair)->people, 2);                       \
+            turn(pair);                                           \
         if (turns == NODE_TURNS)                                  \
             fail_msg("line %d: never: %s", __LINE__, #condition); \
     } while (0)
 
 static void sign_up(struct pair *pair, struct person *person, const char *username)
 {
-    struct pb_event_command command = {.body_case = PB_EVENT_COMMAND_BODY_REGISTER};
-    command.body.register_ = (struct pb_command_register){
-        .server = SLICE_LITERAL("http://localhost"),
-        .username = slice_make((const uint8_t *)username, strlen(username)),
-        .password = SLICE_LITERAL("correct horse battery staple"),
-        .device_name = SLICE_LITERAL("test")};
-    person_command(person, &command);
+    person_register(person, username);
     AWAIT(pair, person->result.request == 1);
     assert_int_equal(person->result.error, 0);
     AWAIT(pair, person->state == PB_CLIENT_STATE_SYNCED);
@@ -51,8 +55,11 @@ static int setup_with(void **state, const struct node_options *options)
     static struct pair pair;
     pair.options = options;
     node_open(&pair.node, options);
-    person_open(&pair.alice, &pair.node, 1);
-    person_open(&pair.bob, &pair.node, 2);
+    struct person_options person = {
+        .sockets = &pair.node.client, .tag = 1, .clock_rate = 1, .history = &pair.history};
+    person_open(&pair.alice, &person);
+    person.tag = 2;
+    person_open(&pair.bob, &person);
     pair.people[0] = &pair.alice;
     pair.people[1] = &pair.bob;
     sign_up(&pair, &pair.alice, "alice");
@@ -76,6 +83,7 @@ static int teardown(void **state)
     struct pair *pair = *state;
     person_close(&pair->alice);
     person_close(&pair->bob);
+    history_close(&pair->history);
     node_close(&pair->node);
     return 0;
 }
@@ -108,8 +116,26 @@ static void a_message_gets_all_its_ticks(void **state)
     assert_int_equal(pair->alice.shown[0].cseq, pair->bob.shown[0].cseq);
 }
 
+/* Nothing is owed any more: the whole history keeps the promises. */
+static void promises_are_kept(struct pair *pair)
+{
+    static struct verdict verdict;
+    static uint8_t text[8192];
+    struct history *history = &pair->history;
+    struct history_event quiesce = {.op = HISTORY_QUIESCE};
+    quiesce.t_inv = quiesce.t_ret = history->events[history->count - 1].t_ret;
+    assert_int_equal(history_add(history, &quiesce), STATUS_OK);
+    assert_int_equal(checker_run(history, &verdict), STATUS_OK);
+    assert_false(pair->alice.observer.failed || pair->bob.observer.failed);
+    assert_true(verdict.acked > 0 && verdict.entries > 0 && verdict.shown > 0);
+    struct buf out = buf_over(text, sizeof text - 1);
+    verdict_write(&out, history, &verdict);
+    if (verdict.total > 0)
+        fail_msg("%s", (const char *)text);
+}
+
 /* Both showed the same messages, each once, in one order. */
-static void same_story(const struct pair *pair, size_t count)
+static void same_story(struct pair *pair, size_t count)
 {
     const struct person *alice = &pair->alice, *bob = &pair->bob;
     assert_int_equal(alice->shown_count, count);
@@ -119,6 +145,7 @@ static void same_story(const struct pair *pair, size_t count)
         assert_true(i == 0 || alice->shown[i].cseq > alice->shown[i - 1].cseq);
         assert_string_equal(alice->shown[i].text, bob->shown[i].text);
     }
+    promises_are_kept(pair);
 }
 
 /* Every own message of these is delivered. */
@@ -142,7 +169,7 @@ static void burst(struct pair *pair)
         person_send(&pair->alice, "bob", text);
         (void)snprintf(text, sizeof text, "to alice %d", i);
         person_send(&pair->bob, "alice", text);
-        people_turn(pair->people, 2);
+        turn(pair);
     }
 }
 

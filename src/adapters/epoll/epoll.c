@@ -512,11 +512,21 @@ static enum status listen_on(struct epoll *epoll, const struct epoll_options *op
     (void)setsockopt(epoll->listen_fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(options->port)};
     memcpy(&address.sin6_addr, options->address, 16);
-    if (bind(epoll->listen_fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(epoll->listen_fd, 4096) != 0)
+    if (bind(epoll->listen_fd, (struct sockaddr *)&address, sizeof address) != 0)
         return failure_set(failure, errno == EADDRINUSE ? STATUS_CONFLICT : STATUS_IO,
                            "cannot listen on port %u: %s", options->port, strerror(errno));
     return STATUS_OK;
+}
+
+enum status epoll_listen(struct epoll *epoll, struct failure *failure)
+{
+    assert(epoll->listen_fd >= 0 && !epoll->accepting);
+    if (!epoll->borrows && listen(epoll->listen_fd, 4096) != 0)
+        return failure_set(failure, errno == EADDRINUSE ? STATUS_CONFLICT : STATUS_IO,
+                           "cannot listen on port %u: %s", epoll_port(epoll), strerror(errno));
+    enum status status = watch(epoll, epoll->listen_fd, TOKEN_LISTEN, failure);
+    epoll->accepting = status == STATUS_OK;
+    return status;
 }
 
 enum status epoll_open(struct epoll *epoll, const struct epoll_options *options,
@@ -547,10 +557,8 @@ enum status epoll_open(struct epoll *epoll, const struct epoll_options *options,
     } else if (status == STATUS_OK && options->address) {
         status = listen_on(epoll, options, failure);
     }
-    if (status == STATUS_OK && epoll->listen_fd >= 0) {
-        status = watch(epoll, epoll->listen_fd, TOKEN_LISTEN, failure);
-        epoll->accepting = true;
-    }
+    if (status == STATUS_OK && epoll->listen_fd >= 0 && !options->later)
+        status = epoll_listen(epoll, failure);
     if (status == STATUS_OK)
         return STATUS_OK;
 fail:

@@ -30,6 +30,7 @@ struct epoll_options {
     uint16_t port;          /* 0: the kernel picks one, see epoll_port */
     /* Instead of an address: accept from this one's listener too; it is closed after us. */
     const struct epoll *listener;
+    bool later; /* take the address, but let nobody connect before epoll_listen */
     uint32_t connections_max;
 };
 
@@ -37,5 +38,7 @@ struct epoll_options {
  * words. */
 MUST_USE enum status epoll_open(struct epoll *epoll, const struct epoll_options *options,
                                 struct failure *failure);
+/* After `later`; the listener of a shared one first. */
+MUST_USE enum status epoll_listen(struct epoll *epoll, struct failure *failure);
 void epoll_close(struct epoll *epoll); /* closes every connection; tolerates a zeroed object */
 uint16_t epoll_port(const struct epoll *epoll);

@@ -56,8 +56,7 @@ void posix_file_close(struct posix_file *file);
 void posix_file_wait(struct posix_file *file, uint32_t timeout_ms);
 
 /* Keep a second process off this data: take the lock on `path`/lock (both made if need be).
- * CONFLICT:
- * another process holds it. `lock` is to be handed to posix_unlock_folder; a dead process holds
- * none. */
+ * CONFLICT: another process holds it; the text names it. `lock` is to be handed to
+ * posix_unlock_folder; a dead process holds none. */
 MUST_USE enum status posix_lock_folder(const char *path, int *lock, struct failure *failure);
 void posix_unlock_folder(int lock);

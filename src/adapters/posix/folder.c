@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -106,6 +107,22 @@ enum status folder_list(int root, struct file_request *request)
     return status;
 }
 
+/* For people: who holds the lock. The lock itself is the kernel's, whatever stands in the file. */
+static void lock_name_holder(int fd)
+{
+    char text[32];
+    int bytes = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) == 0)
+        (void)!pwrite(fd, text, (size_t)bytes, 0);
+}
+
+static long lock_holder(int fd)
+{
+    char text[32] = "";
+    ssize_t bytes = pread(fd, text, sizeof text - 1, 0);
+    return bytes > 0 ? strtol(text, NULL, 10) : 0;
+}
+
 enum status posix_lock_folder(const char *path, int *lock, struct failure *failure)
 {
     int folder = folder_open(path, failure);
@@ -119,13 +136,18 @@ enum status posix_lock_folder(const char *path, int *lock, struct failure *failu
                            strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         int error = errno;
+        long holder = lock_holder(fd);
         (void)close(fd);
+        if (error == EWOULDBLOCK && holder > 0)
+            return failure_set(failure, STATUS_CONFLICT,
+                               "the data in %.80s is in use by process %ld", path, holder);
         if (error == EWOULDBLOCK)
             return failure_set(failure, STATUS_CONFLICT,
                                "the data in %.80s is in use by another process", path);
         return failure_set(failure, STATUS_IO, "the data in %.80s cannot be locked: %s", path,
                            strerror(error));
     }
+    lock_name_holder(fd);
     *lock = fd;
     return STATUS_OK;
 }

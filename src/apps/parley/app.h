@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * app.h: what the commands share: one profile under one host, what it said last, how long there is
+ * time, and how an ending is told. stdout is data; stderr is talk.
+ * Owner: one thread; lives in main. */
+#pragma once
+
+#include "apps/parley/host.h"
+#include "apps/parley/json.h"
+#include "apps/parley/options.h"
+
+#define APP_TIMEOUT_MS  30000u
+#define APP_LINE_BYTES  (size_t)(128u << 10)
+#define APP_DEVICES_MAX 8u
+
+/* Exit codes (docs/man/parley.1). */
+enum app_exit {
+    APP_OK = 0,
+    APP_FAILURE = 1,
+    APP_USAGE = 2,
+    APP_NETWORK = 3,
+    APP_AUTH = 4,
+    APP_IDENTITY = 5,
+    APP_PARTLY = 6,
+    APP_GOES_ON = -1, /* no ending yet */
+};
+
+struct app_result {
+    bool arrived;
+    uint32_t error;
+    uint64_t retry_ms;
+    char detail[201], text[257];
+    uint8_t mid[ID_BYTES], chat[ID_BYTES];
+    struct {
+        uint8_t id[ID_BYTES];
+        char name[65];
+        bool this_device;
+        uint64_t added_n;
+    } devices[APP_DEVICES_MAX];
+    size_t devices_count;
+};
+
+struct app {
+    struct options options;
+    struct host host;
+    enum pb_client_state state;
+    uint64_t deadline_ms;      /* monotonic; UINT64_MAX: none */
+    bool patient;              /* goes on trying without a network */
+    bool told_lost, told_wait; /* once per loss */
+    uint32_t commands;         /* numbers given to commands */
+    uint32_t awaited;          /* the command whose result is wanted */
+    struct app_result result;
+    uint8_t line[APP_LINE_BYTES];
+};
+
+/* Open the profile and the host. APP_GOES_ON, or the ending, told. */
+enum app_exit app_open(struct app *app, enum profile_mode mode) MUST_USE;
+void app_close(struct app *app);
+
+/* One turn until `until_ms` at most (or the deadline): a step whose notices are in host.out. If it
+ * ended for good (signed out, the profile failed, no network and no patience), the ending. */
+enum app_exit app_turn(struct app *app, uint64_t until_ms, bool *stepped) MUST_USE;
+
+/* Turn until synced. */
+enum app_exit app_sync(struct app *app) MUST_USE;
+
+/* Give the command; its result comes with a later step, often this one. */
+enum app_exit app_command(struct app *app, struct pb_event_command *command) MUST_USE;
+/* The same, and turn until the result is there; an error is told. */
+enum app_exit app_ask(struct app *app, struct pb_event_command *command) MUST_USE;
+
+/* Tell an error of the result in words; the exit code that goes with it. */
+enum app_exit app_tell_error(const struct app_result *result);
+bool app_is_over(const struct app *app); /* the deadline */
+
+/* The chat that `name` (@name, name, chat id) means, if it is known here. */
+struct client_chat *app_chat_named(struct app *app, const char *name);
+/* Who the other one is: "bob", or a part of the id while the name is not known. */
+void app_peer_name(struct app *app, const struct client_chat *chat, struct buf *out);
+/* "parley: …" on stderr. */
+void app_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* On stdout, whole, flushed; false: nobody reads it any more. */
+bool app_write(struct slice bytes);
+/* A password, without echo from the terminal or from --password-fd; false: told. */
+bool app_password(const struct options *options, const char *prompt, char *out, size_t capacity);
+void app_warn_clear(void); /* content is not encrypted yet, in one plain line */

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/parley/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Each option once: its letter, which commands take it, and its line of help. */
+#define OPTIONS(X)                                                                           \
+    X(PROFILE, "profile", 1, ALL,                                                            \
+      "NAME  whose device this is (default: $PARLEY_PROFILE, "                               \
+      "or \"default\")")                                                                     \
+    X(PROFILE_DIR, "profile-dir", 1, ALL, "DIR  the profile's folder itself")                \
+    X(JSON, "json", 0, ALL, "  one JSON object a line on stdout")                            \
+    X(HELP, "help", 0, ALL, "  this text")                                                   \
+    X(TIMEOUT, "timeout", 1, NETWORK, "S  give up after S seconds")                          \
+    X(SERVER, "server", 1, ENROL, "URL  where the server is, as http://127.0.0.1:8787")      \
+    X(USERNAME, "username", 1, ENROL, "NAME  3 to 32 of a-z 0-9 _ .")                        \
+    X(INVITE, "invite", 1, BIT(REGISTER),                                                    \
+      "SECRET  works once; from parley invite, or "                                          \
+      "parleyctl invite")                                                                    \
+    X(DEVICE_NAME, "device-name", 1, ENROL, "NAME  how this device is listed")               \
+    X(PASSWORD_FD, "password-fd", 1, ENROL | BIT(PASSWORD),                                  \
+      "N  read the password from descriptor N, one a line")                                  \
+    X(MESSAGE, "message", 1, BIT(SEND), "TEXT  (-m) what to say; - reads it from stdin")     \
+    X(STDIN, "stdin", 0, BIT(SEND), "  as -m -")                                             \
+    X(WAIT, "wait", 1, BIT(SEND), "server|delivered|read  until when (default: server)")     \
+    X(FOLLOW, "follow", 0, BIT(RECEIVE), "  (-f) go on until --timeout, --max or Ctrl-C")    \
+    X(MAX, "max", 1, BIT(RECEIVE), "N  stop after N messages")                               \
+    X(INCLUDE_OWN, "include-own", 0, BIT(RECEIVE), "  what you sent, too")                   \
+    X(LIMIT, "limit", 1, BIT(HISTORY) | BIT(CHATS), "N  the newest N only (default: 50)")    \
+    X(BEFORE, "before", 1, BIT(HISTORY), "CSEQ  only what stands before this number")        \
+    X(OFFLINE, "offline", 0, BIT(HISTORY) | BIT(CHATS), "  what is on this device, at once") \
+    X(USES, "uses", 1, BIT(INVITE_), "N  how many people it lets in (default: 1)")           \
+    X(DAYS, "days", 1, BIT(INVITE_), "N  how long it works (default: 7)")
+
+#define COMMAND_INVITE_ COMMAND_INVITE
+#define BIT(name)       (1u << COMMAND_##name)
+#define ENROL           (BIT(REGISTER) | BIT(LOGIN))
+#define ALL             ((1u << COMMAND_COUNT) - 1)
+#define NETWORK         (ALL & ~BIT(VERSION))
+
+enum option_letter {
+    OPTION_FIRST = 1000,
+#define X(id, name, argument, commands, help) OPTION_##id,
+    OPTIONS(X)
+#undef X
+};
+
+static const struct {
+    const char *name, *help;
+    uint32_t commands;
+} option_table[] = {
+#define X(id, name, argument, commands, help) {name, help, commands},
+    OPTIONS(X)
+#undef X
+};
+
+static const struct option long_options[] = {
+#define X(id, name, argument, commands, help) {name, argument, NULL, OPTION_##id},
+    OPTIONS(X)
+#undef X
+        {NULL, 0, NULL, 0},
+};
+
+#define OPTION_COUNT (sizeof option_table / sizeof *option_table)
+
+static const struct {
+    const char *name, *words, *help;
+    size_t words_min, words_max;
+} command_table[COMMAND_COUNT] = {
+    [COMMAND_REGISTER] = {"register", "", "make an account, with this device as its first", 0, 0},
+    [COMMAND_LOGIN] = {"login", "", "add this device to an account", 0, 0},
+    [COMMAND_SEND] = {"send", " TO...", "send a message to @name or a chat id", 1, 32},
+    [COMMAND_RECEIVE] = {"receive", "", "print what has come and was not printed before", 0, 0},
+    [COMMAND_CHAT] = {"chat", " TO", "talk, line by line; Ctrl-D ends it", 1, 1},
+    [COMMAND_CHATS] = {"chats", "", "list the chats, the newest first", 0, 0},
+    [COMMAND_HISTORY] = {"history", " TO", "print the messages of a chat, the oldest first", 1, 1},
+    [COMMAND_READ] = {"read", " TO [ID]", "mark a chat as read, up to a message", 1, 2},
+    [COMMAND_DEVICES] = {"devices", " [rm ID]", "list your devices, or sign one out", 0, 2},
+    [COMMAND_INVITE] = {"invite", "", "make an invite, and print just the secret", 0, 0},
+    [COMMAND_PASSWORD] = {"password", "", "change your password", 0, 0},
+    [COMMAND_VERSION] = {"version", "", "print the version", 0, 0},
+};
+
+static void help_all(void)
+{
+    puts("parley: talk to people over a server that anyone can run\n\n"
+         "usage: parley [--profile NAME] COMMAND ...\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-9s%-10s %s\n", command_table[i].name, command_table[i].words,
+               command_table[i].help);
+    puts("\n`parley COMMAND --help` lists its options. stdout is data, stderr is talk.\n"
+         "Exit: 0 ok, 1 failure here, 2 usage, 3 network (try again), 4 not allowed or not\n"
+         "signed in, 5 the other's identity changed, 6 sent to some only.");
+}
+
+void options_help(const struct options *options)
+{
+    if (options->command == COMMAND_COUNT) {
+        help_all();
+        return;
+    }
+    printf("usage: parley %s%s\n%s\n\n", command_table[options->command].name,
+           command_table[options->command].words, command_table[options->command].help);
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (option_table[i].commands & (1u << options->command))
+            printf("  --%s %s\n", option_table[i].name, option_table[i].help);
+}
+
+static bool number(const char *name, const char *text, uint64_t max, uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' || value > max) {
+        fprintf(stderr, "parley: --%s takes a number up to %llu, not '%s'\n", name,
+                (unsigned long long)max, text);
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+static bool read_wait(const char *text, enum wait_for *out)
+{
+    static const char *const names[] = {"server", "delivered", "read"};
+    for (size_t i = 0; i < 3; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum wait_for)i;
+            return true;
+        }
+    fprintf(stderr, "parley: --wait takes server, delivered or read, not '%s'\n", text);
+    return false;
+}
+
+static bool number_option(int letter, const char *text, struct options *out)
+{
+    uint64_t value = 0;
+    const char *name = option_table[letter - OPTION_FIRST - 1].name;
+    if (!number(name, text, letter == OPTION_TIMEOUT ? 31536000 : 1000000000, &value))
+        return false;
+    switch (letter) {
+    case OPTION_TIMEOUT:
+        out->timeout_ms = value * 1000;
+        out->has_timeout = true;
+        break;
+    case OPTION_MAX: out->max = value; break;
+    case OPTION_LIMIT: out->limit = value; break;
+    case OPTION_BEFORE: out->before = value; break;
+    case OPTION_USES: out->uses = (uint32_t)value; break;
+    case OPTION_DAYS: out->days = (uint32_t)value; break;
+    default: out->password_fd = (int)value; break;
+    }
+    return true;
+}
+
+static bool set_option(int letter, const char *text, struct options *out)
+{
+    switch (letter) {
+    case OPTION_PROFILE: out->profile = text; break;
+    case OPTION_PROFILE_DIR: out->profile_dir = text; break;
+    case OPTION_JSON: out->json = true; break;
+    case OPTION_HELP: out->help = true; break;
+    case OPTION_SERVER: out->server = text; break;
+    case OPTION_USERNAME: out->username = text[0] == '@' ? text + 1 : text; break;
+    case OPTION_INVITE: out->invite = text; break;
+    case OPTION_DEVICE_NAME: out->device_name = text; break;
+    case OPTION_MESSAGE: out->message = text; break;
+    case OPTION_STDIN: out->message = "-"; break;
+    case OPTION_WAIT: return read_wait(text, &out->wait);
+    case OPTION_FOLLOW: out->follow = true; break;
+    case OPTION_INCLUDE_OWN: out->include_own = true; break;
+    case OPTION_OFFLINE: out->offline = true; break;
+    default: return number_option(letter, text, out);
+    }
+    return true;
+}
+
+static bool find_command(const char *word, struct options *out)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(word, command_table[i].name) == 0) {
+            out->command = (enum command_name)i;
+            return true;
+        }
+    fprintf(stderr, "parley: no command is called '%s'; parley --help lists them\n", word);
+    return false;
+}
+
+static bool check_words(const struct options *out)
+{
+    if (out->words_count < command_table[out->command].words_min ||
+        out->words_count > command_table[out->command].words_max) {
+        fprintf(stderr, "usage: parley %s%s\n", command_table[out->command].name,
+                command_table[out->command].words);
+        return false;
+    }
+    return true;
+}
+
+bool options_read(int argc, char **argv, struct options *out)
+{
+    const char *profile = getenv("PARLEY_PROFILE");
+    uint32_t given[OPTION_COUNT] = {0};
+    int letter;
+    *out = (struct options){.command = COMMAND_COUNT,
+                            .profile = profile && profile[0] ? profile : "default",
+                            .password_fd = -1,
+                            .limit = 50,
+                            .uses = 1,
+                            .days = 7};
+    while ((letter = getopt_long(argc, argv, "m:fh", long_options, NULL)) != -1) {
+        letter = letter == 'm'   ? OPTION_MESSAGE
+                 : letter == 'f' ? OPTION_FOLLOW
+                 : letter == 'h' ? OPTION_HELP
+                                 : letter;
+        if (letter < OPTION_FIRST || !set_option(letter, optarg, out))
+            return false;
+        given[letter - OPTION_FIRST - 1] = 1;
+    }
+    if (optind == argc)
+        return out->help ||
+               (fprintf(stderr, "parley: say a command; parley --help lists them\n"), false);
+    if (!find_command(argv[optind++], out))
+        return false;
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (given[i] && !(option_table[i].commands & (1u << out->command))) {
+            fprintf(stderr, "parley: %s takes no --%s\n", command_table[out->command].name,
+                    option_table[i].name);
+            return false;
+        }
+    while (optind < argc && out->words_count < OPTIONS_WORDS_MAX)
+        out->words[out->words_count++] = argv[optind++];
+    return out->help || check_words(out);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the server's refusals mean to a person, and passwords. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "apps/parley/app.h"
+
+#define CTRL_C 3
+
+static const struct {
+    enum pb_error_code code;
+    enum app_exit ending;
+    const char *text;
+} errors[] = {
+    {PB_ERROR_CODE_AUTH, APP_AUTH, "the username or the password is wrong"},
+    {PB_ERROR_CODE_NAME_TAKEN, APP_USAGE, "somebody has this username; choose another"},
+    {PB_ERROR_CODE_NAME_INVALID, APP_USAGE,
+     "a username has 3 to 32 of a-z 0-9 _ . and resembles no other"},
+    {PB_ERROR_CODE_PASSWORD_WEAK, APP_USAGE,
+     "the password is too easy to guess; take a longer one"},
+    {PB_ERROR_CODE_INVITE_USED, APP_AUTH,
+     "the invite is wrong, used up or too old; ask for another"},
+    {PB_ERROR_CODE_SIGN_UP_CLOSED, APP_AUTH, "this server takes no new accounts"},
+    {PB_ERROR_CODE_NOT_FOUND, APP_USAGE, "no such username"},
+    {PB_ERROR_CODE_DENIED, APP_AUTH, "that is not allowed"},
+    {PB_ERROR_CODE_TOO_LARGE, APP_USAGE, "that is too long: 16 KiB of text at most"},
+    {PB_ERROR_CODE_LIMIT, APP_NETWORK, "a limit of the server is reached"},
+    {PB_ERROR_CODE_BUSY, APP_NETWORK, "the server is busy"},
+    {PB_ERROR_CODE_RETRY, APP_NETWORK, "the server could not say whether it was done; try again"},
+    {PB_ERROR_CODE_STORAGE_FULL, APP_NETWORK, "the server's disk is full; it takes nothing now"},
+    {PB_ERROR_CODE_READ_ONLY, APP_NETWORK, "the server takes nothing until its operator comes"},
+    {PB_ERROR_CODE_CONFLICT, APP_USAGE, "something else was first; look again"},
+    {PB_ERROR_CODE_UNSUPPORTED, APP_FAILURE, "the server cannot do that; update it, or Parley"},
+    {PB_ERROR_CODE_NOT_MEMBER, APP_AUTH, "you are not in this chat"},
+    {PB_ERROR_CODE_NOT_ALLOWED, APP_AUTH, "you may not write there"},
+    {PB_ERROR_CODE_GONE, APP_FAILURE, "it was sent from an older copy of this device"},
+};
+
+enum app_exit app_tell_error(const struct app_result *result)
+{
+    const char *text = "the server refused it";
+    enum app_exit ending = APP_FAILURE;
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        if (result->error == (uint32_t)errors[i].code) {
+            text = errors[i].text;
+            ending = errors[i].ending;
+        }
+    if (strstr(result->detail, "device list")) /* a pin does not hold */
+        ending = APP_IDENTITY;
+    if (result->retry_ms)
+        app_say("%s; try again in %" PRIu64 " s", text, (result->retry_ms + 999) / 1000);
+    else if (result->detail[0])
+        app_say("%s (%s)", text, result->detail);
+    else
+        app_say("%s", text);
+    return ending;
+}
+
+/* One line, without its end; byte by byte, so that the next line stays for the next caller. */
+static bool line_from(int fd, char *out, size_t capacity)
+{
+    size_t bytes = 0;
+    for (;;) {
+        char c = 0;
+        ssize_t got = read(fd, &c, 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 || (got == 0 && bytes == 0) || c == CTRL_C)
+            return false;
+        if (got == 0 || c == '\n')
+            break;
+        if (bytes + 1 < capacity)
+            out[bytes++] = c;
+    }
+    out[bytes] = '\0';
+    return true;
+}
+
+bool app_password(const struct options *options, const char *prompt, char *out, size_t capacity)
+{
+    struct termios seen, blind;
+    if (options->password_fd >= 0) {
+        bool read_it = line_from(options->password_fd, out, capacity) && out[0];
+        if (!read_it)
+            app_say("no password came from descriptor %d", options->password_fd);
+        return read_it;
+    }
+    int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    if (terminal < 0 || tcgetattr(terminal, &seen) != 0) {
+        app_say("there is no terminal to ask for the password on; say --password-fd N");
+        if (terminal >= 0)
+            (void)close(terminal);
+        return false;
+    }
+    blind = seen;
+    blind.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+    blind.c_cc[VEOL] = CTRL_C; /* ends the line, so that the echo comes back */
+    (void)tcsetattr(terminal, TCSAFLUSH, &blind);
+    (void)dprintf(terminal, "%s: ", prompt);
+    bool read_it = line_from(terminal, out, capacity) && out[0];
+    (void)tcsetattr(terminal, TCSAFLUSH, &seen);
+    (void)dprintf(terminal, "\n");
+    (void)close(terminal);
+    if (!read_it)
+        app_say("no password, nothing done");
+    return read_it;
+}

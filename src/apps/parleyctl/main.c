@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * parleyctl: the operator's tool. It asks a running parleyd over the socket in the data folder
+ * (adapters/posix/admin.h), or looks at the folder of one that does not run. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "apps/parleyctl/ctl.h"
+
+static const char help[] =
+    "parleyctl: ask and look after a server of Parley.\n"
+    "\n"
+    "  parleyctl [--data FOLDER] invite [--owner]   a new one-time invite, only its secret on "
+    "stdout\n"
+    "  parleyctl [--data FOLDER] status [--json]    what the server does\n"
+    "  parleyctl [--data FOLDER] users list         who has an account\n"
+    "  parleyctl [--data FOLDER] check              is the data folder sound? The server may run\n"
+    "  parleyctl [--data FOLDER] log verify         read the whole log, change nothing; the "
+    "server\n"
+    "                                               must not run\n"
+    "  parleyctl --help, --version\n"
+    "\n"
+    "The folder is ./parley-data (or PARLEY_DATA) unless --data names another.\n"
+    "Exit: 0 done, 1 a problem was found, 2 not understood, 3 no server answers.\n";
+
+static int usage(const char *what, const char *word)
+{
+    (void)fprintf(stderr, "parleyctl: %s%s%s; parleyctl --help lists what is understood\n", what,
+                  word[0] != '\0' ? ": " : "", word);
+    return CTL_USAGE;
+}
+
+static bool words_are(const struct ctl *ctl, const char *first, const char *second)
+{
+    int count = second != NULL ? 2 : 1;
+    return ctl->words_count == count && strcmp(ctl->words[0], first) == 0 &&
+           (second == NULL || strcmp(ctl->words[1], second) == 0);
+}
+
+static int run(const struct ctl *ctl)
+{
+    if (ctl->words_count == 0)
+        return usage("nothing was asked", "");
+    if (words_are(ctl, "invite", NULL))
+        return ctl_invite(ctl);
+    if (words_are(ctl, "status", NULL))
+        return ctl_status(ctl);
+    if (words_are(ctl, "users", "list"))
+        return ctl_users(ctl);
+    if (words_are(ctl, "check", NULL))
+        return ctl_check(ctl);
+    if (words_are(ctl, "log", "verify"))
+        return ctl_log_verify(ctl);
+    return usage("not understood", ctl->words[0]);
+}
+
+/* One word of the command line; −1: go on. */
+static int word_read(struct ctl *ctl, int count, char **arguments, int *at)
+{
+    const char *word = arguments[*at];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        (void)fputs(help, stdout);
+        return 0;
+    }
+    if (strcmp(word, "--version") == 0) {
+        (void)puts("parleyctl " PARLEY_VERSION);
+        return 0;
+    }
+    if (strcmp(word, "--json") == 0)
+        ctl->json = true;
+    else if (strcmp(word, "--owner") == 0)
+        ctl->owner = true;
+    else if (strncmp(word, "--data=", 7) == 0)
+        ctl->data = word + 7;
+    else if (strcmp(word, "--data") == 0 && *at + 1 < count)
+        ctl->data = arguments[++*at];
+    else if (word[0] == '-')
+        return usage("no such option, or no value behind it", word);
+    else if (ctl->words_count == CTL_WORDS_MAX)
+        return usage("too many words", word);
+    else
+        ctl->words[ctl->words_count++] = word;
+    return -1;
+}
+
+int main(int count, char **arguments)
+{
+    struct ctl ctl = {.data = "./parley-data"};
+    for (char *const *at = environ; *at != NULL; at++)
+        if (strncmp(*at, "PARLEY_DATA=", 12) == 0 && (*at)[12] != '\0')
+            ctl.data = *at + 12;
+    for (int at = 1; at < count; at++) {
+        int code = word_read(&ctl, count, arguments, &at);
+        if (code >= 0)
+            return code;
+    }
+    int code = run(&ctl);
+    if (fflush(stdout) != 0 && code == CTL_OK) {
+        (void)fprintf(stderr, "parleyctl: stdout cannot be written: %s\n", strerror(errno));
+        code = CTL_PROBLEM;
+    }
+    return code;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/parleyd/assemble.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adapters/system/system.h"
+#include "base/assert.h"
+#include "limits.h"
+
+static uint32_t share(const struct node *node, uint32_t of_all)
+{
+    return (of_all + node->shards_count - 1) / node->shards_count;
+}
+
+/* ---- what the configuration means for the ports ---- */
+
+static void limits_fill(struct node *node)
+{
+    const struct config *config = node->config;
+    struct limit *limits = node->limits;
+    limits[RATE_REGISTER] = (struct limit){config->register_burst, config->register_back_ms, true};
+    limits[RATE_LOGIN] = (struct limit){config->login_burst, config->login_back_ms, true};
+    limits[RATE_SEND] = (struct limit){config->send_burst, config->send_back_ms, false};
+    limits[RATE_LOOKUP] = (struct limit){config->lookup_burst, config->lookup_back_ms, true};
+    limits[RATE_INVITE] = (struct limit){config->invite_burst, config->invite_back_ms, true};
+    limits[RATE_READ] = (struct limit){config->read_burst, config->read_back_ms, false};
+    limits[RATE_WRITE] = (struct limit){config->write_burst, config->write_back_ms, false};
+}
+
+static void origins_fill(struct node *node)
+{
+    const char *at = node->config->origins;
+    for (;;) {
+        struct slice origin = config_origin_next(&at);
+        if (origin.bytes == 0 || node->origins_count == NODE_ORIGINS_MAX)
+            return;
+        node->origins[node->origins_count++] = origin;
+    }
+}
+
+/* /.well-known/parley; the name was checked to hold nothing that JSON would escape. */
+static void discovery_fill(struct node *node)
+{
+    static const char *const policies[] = {"invite", "closed", "open"};
+    (void)snprintf(node->discovery, sizeof node->discovery,
+                   "{\"server_name\":\"%s\",\"version\":\"" PARLEY_VERSION "\","
+                   "\"protocol\":{\"min\":1,\"max\":1},\"sign_up\":\"%s\","
+                   "\"end_to_end_encrypted\":false,"
+                   "\"limits\":{\"frame_bytes\":%u,\"envelope_bytes\":65536,\"devices\":8}}\n",
+                   node->config->name, policies[node->config->sign_up], FRAME_BYTES_MAX);
+}
+
+static uint32_t password_threads(const struct node *node)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t threads = node->config->password_threads;
+    if (threads == 0)
+        threads = cores > 1 ? (uint32_t)cores - 1 : 1;
+    threads = threads > PASSWORD_THREADS_MAX ? PASSWORD_THREADS_MAX : threads;
+    threads /= node->shards_count;
+    return threads > 0 ? threads : 1;
+}
+
+/* ---- log ---- */
+
+enum status assemble_log(struct node *node, struct failure *failure)
+{
+    const struct config *config = node->config;
+    uint8_t address[16];
+    uint16_t port;
+    enum status status = config_address(config->listen, address, &port);
+    assert(status == STATUS_OK && config_loopback(address)); /* config_check */
+    struct epoll_options serve = {.address = address,
+                                  .port = port,
+                                  .later = true,
+                                  .connections_max = share(node, config->connections)};
+    status = epoll_open(&node->shards[0].net, &serve, failure);
+    if (status == STATUS_OK)
+        status = posix_file_open(&node->file, config->data, &node->shards[0].net.waker, failure);
+    if (status != STATUS_OK)
+        return status;
+    struct log_options options = log_options_default();
+    options.folder = "log";
+    options.segment_bytes = config->segment_mib << 20;
+    status = log_open(&node->log, &node->file.port, system_clock(), system_entropy(), &options);
+    if (status != STATUS_OK)
+        (void)failure_set(failure, status, "no memory for the log");
+    return status;
+}
+
+/* ---- shards ---- */
+
+static struct shard_options shard_options_of(struct node *node, uint32_t number,
+                                             struct bus_facts facts)
+{
+    const struct config *config = node->config;
+    struct shard_options options = {.gateway = {.connections_max = share(node, config->connections),
+                                                .operations_max = share(node, config->operations),
+                                                .origins = node->origins,
+                                                .origins_count = node->origins_count,
+                                                .discovery = slice_text(node->discovery),
+                                                .limits = node->limits,
+                                                .http_ms = config->http_ms,
+                                                .write_stall_ms = config->write_stall_ms},
+                                    .processes = number == 0,
+                                    .processor_store = &node->processor_store.port,
+                                    .devices_max = config->connections};
+    session_config_init(&options.session);
+    options.session.server_name = config->name;
+    options.session.gateway = node->links.instance;
+    options.session.shard = number;
+    options.session.log_epoch = facts.log_epoch;
+    options.session.sign_up = (enum sign_up_policy)config->sign_up;
+    options.session.members_invite = config->members_invite;
+    options.session.read_only = node->log.state == LOG_READ_ONLY;
+    options.session.witness = node->data.witness;
+    options.session.sign_in_ms = config->sign_in_ms;
+    options.session.idle_ms = config->idle_ms;
+    return options;
+}
+
+static enum status shard_start(struct node *node, uint32_t number, struct failure *failure)
+{
+    struct node_shard *at = &node->shards[number];
+    at->node = node;
+    at->number = number;
+    ring_links_waker(&node->links, number, &at->net.waker);
+    ring_rpc_open(&at->rpc, &node->links, number);
+    memory_store_open(&at->store, &node->db);
+    enum status status =
+        ring_bus_open(&at->bus, &node->links, number, number == 0 ? &node->log.bus : NULL);
+    if (status == STATUS_OK)
+        status =
+            password_pool_open(&at->passwords, password_threads(node), &at->net.waker, failure);
+    if (status != STATUS_OK)
+        return failure_set(failure, status, "no memory for shard %u", number);
+    struct gateway_ports ports = {.net = &at->net.net,
+                                  .bus = &at->bus.port,
+                                  .store = &at->store.port,
+                                  .rpc = &at->rpc.port,
+                                  .password = &at->passwords.port,
+                                  .entropy = system_entropy()};
+    struct shard_options options = shard_options_of(node, number, node->links.facts);
+    status = shard_open(&at->shard, &ports, system_clock(), &options);
+    if (status != STATUS_OK)
+        return failure_set(failure, status, "no memory for shard %u", number);
+    return STATUS_OK;
+}
+
+enum status assemble_shards(struct node *node, struct failure *failure)
+{
+    struct bus_facts facts = node->log.bus.vtable->facts(&node->log.bus);
+    uint64_t instance = 0;
+    limits_fill(node);
+    origins_fill(node);
+    discovery_fill(node);
+    while (instance == 0)
+        system_entropy()->vtable->fill(system_entropy(), (uint8_t *)&instance, sizeof instance);
+    enum status status = memory_db_open(&node->db, (size_t)node->config->store_mib << 20);
+    if (status == STATUS_OK)
+        status = ring_links_open(&node->links, node->shards_count, instance, facts);
+    if (status != STATUS_OK)
+        return failure_set(failure, status, "no memory for the rows");
+    memory_store_open(&node->processor_store, &node->db);
+    struct epoll_options join = {.listener = &node->shards[0].net,
+                                 .later = true,
+                                 .connections_max = share(node, node->config->connections)};
+    for (uint32_t i = 0; status == STATUS_OK && i < node->shards_count; i++) {
+        if (i > 0)
+            status = epoll_open(&node->shards[i].net, &join, failure);
+        if (status == STATUS_OK)
+            status = shard_start(node, i, failure);
+    }
+    return status;
+}
+
+void assemble_close(struct node *node)
+{
+    bool stopped = node->log.state == LOG_STOPPED;
+    if (!stopped)
+        posix_file_close(&node->file);
+    for (uint32_t i = node->shards == NULL ? 0 : node->shards_count; i-- > 0;) {
+        struct node_shard *at = &node->shards[i];
+        shard_close(&at->shard);
+        password_pool_close(&at->passwords);
+        ring_bus_close(&at->bus);
+        if (i > 0)
+            epoll_close(&at->net);
+    }
+    if (node->links.shards > 0)
+        ring_links_close(&node->links);
+    if (node->db.head != NULL)
+        memory_db_close(&node->db);
+    if (node->log.bus.vtable != NULL)
+        log_close(&node->log);
+    if (stopped)
+        posix_file_close(&node->file);
+    if (node->shards != NULL)
+        epoll_close(&node->shards[0].net);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * data.h: the data folder of a server.
+ *   format            "parley-data 1": which programs may open it
+ *   lock              held while a server runs; names its process
+ *   keys/witness.key  32 bytes, HMAC key of witness tokens; keys/witness.before: its predecessor
+ *   keys/server.id    16 bytes, the server's name for itself
+ *   log/              the log; all else is built from it
+ *   admin.sock        while a server runs
+ * Invariants: a folder that is a newer version's, or no data folder at all, is left as it is; what
+ * is here belongs to one process at a time; a file is whole or not there.
+ * Owner: the main thread. */
+#pragma once
+
+#include "core/session.h"
+#include "ports/entropy.h"
+
+#define DATA_FORMAT 1u
+
+struct data {
+    const char *path; /* borrowed */
+    int lock;         /* −1: not held */
+    bool keys_lost;   /* the folder stood, but the witness key was gone: a new one was made */
+    struct witness_keys witness;
+    uint8_t server[ID_BYTES];
+};
+
+/* Look, touch nothing: OK, NOT_FOUND (no folder, or an empty one: it can be made), UNSUPPORTED (a
+ * newer version's), INVALID (something else lies there), IO. */
+MUST_USE enum status data_look(const char *path, struct failure *failure);
+
+/* Make what is missing, lock, read the keys. As data_look, and CONFLICT: another server runs. */
+MUST_USE enum status data_open(struct data *data, const char *path, struct entropy *entropy,
+                               struct failure *failure);
+void data_close(struct data *data);

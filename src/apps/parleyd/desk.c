@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * desk.c: what the operator may ask (admin.h): status, invite, users. Served by shard 0 between two
+ * turns; an answer is at most ADMIN_ANSWER_BYTES, and a walk over rows at most DESK_ROWS. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adapters/system/system.h"
+#include "apps/parleyd/node.h"
+#include "base/base64.h"
+#include "wire/gen/row.pb.h"
+
+#define DESK_ROWS   2000
+#define DESK_USERS  200
+#define DAY_MS      86400000u
+#define INVITE_DAYS 7u
+
+static void put_text(struct buf *out, const char *key, const char *value)
+{
+    buf_text(out, key);
+    buf_text(out, " ");
+    buf_text(out, value);
+    buf_text(out, "\n");
+}
+
+static void put_number(struct buf *out, const char *key, uint64_t value)
+{
+    buf_text(out, key);
+    buf_text(out, " ");
+    buf_decimal(out, value);
+    buf_text(out, "\n");
+}
+
+static void finish(struct node *node)
+{
+    struct buf *out = &node->admin.answer;
+    if (out->overflow) {
+        out->bytes = 0;
+        out->overflow = false;
+        buf_text(out, "error TOO_LARGE the answer is too large\n");
+    }
+    buf_text(out, "end\n");
+    posix_admin_answer(&node->admin);
+}
+
+static void refuse(struct node *node, const char *text)
+{
+    put_text(&node->admin.answer, "error", text);
+    finish(node);
+}
+
+/* ---- status ---- */
+
+static const char *read_only_reason(const struct node *node)
+{
+    const struct shard *shard = &node->shards[0].shard;
+    if (node->log.report.alarm[0] != '\0' && node->log.state == LOG_READ_ONLY)
+        return node->log.report.alarm;
+    if (node->log.failure.status != STATUS_OK)
+        return node->log.failure.text;
+    if (shard->gateway.config.read_only)
+        return "a device proved that acknowledged data is gone (rollback)";
+    return "no";
+}
+
+static void put_counts(struct buf *out, struct node *node)
+{
+    struct gateway_counts sum = {0};
+    uint64_t connections = 0;
+    (void)pthread_mutex_lock(&node->lock);
+    for (uint32_t i = 0; i < node->shards_count; i++) {
+        const struct gateway_counts *counts = &node->board.counts[i];
+        connections += node->board.connections[i];
+        sum.accepted += counts->accepted;
+        sum.refused_head += counts->refused_head;
+        sum.refused_origin += counts->refused_origin;
+        sum.upgraded += counts->upgraded;
+        sum.frames_in += counts->frames_in;
+        sum.frames_out += counts->frames_out;
+        sum.closed_protocol += counts->closed_protocol;
+        sum.closed_slow += counts->closed_slow;
+        sum.closed_session += counts->closed_session;
+        sum.limited += counts->limited;
+        sum.busy += counts->busy;
+        sum.rollback_alarms += counts->rollback_alarms;
+        sum.claims += counts->claims;
+    }
+    (void)pthread_mutex_unlock(&node->lock);
+    put_number(out, "connections", connections);
+    put_number(out, "connections_max", node->config->connections);
+    put_number(out, "accepted", sum.accepted);
+    put_number(out, "upgraded", sum.upgraded);
+    put_number(out, "frames_in", sum.frames_in);
+    put_number(out, "frames_out", sum.frames_out);
+    put_number(out, "refused_head", sum.refused_head);
+    put_number(out, "refused_origin", sum.refused_origin);
+    put_number(out, "closed_protocol", sum.closed_protocol);
+    put_number(out, "closed_slow", sum.closed_slow);
+    put_number(out, "closed_session", sum.closed_session);
+    put_number(out, "limited", sum.limited);
+    put_number(out, "busy", sum.busy);
+    put_number(out, "rollback_alarms", sum.rollback_alarms);
+    put_number(out, "claims", sum.claims);
+}
+
+static void status(struct node *node)
+{
+    static const char *const states[] = {"recovering", "ready", "read-only", "failed", "stopped"};
+    struct buf *out = &node->admin.answer;
+    const struct shard *shard = &node->shards[0].shard;
+    char text[96];
+    uint64_t now_us = system_clock()->vtable->read(system_clock()).mono_us;
+    buf_text(out, "ok\n");
+    put_text(out, "version", PARLEY_VERSION);
+    put_number(out, "pid", (uint64_t)getpid());
+    put_number(out, "uptime_s", (now_us - node->started_us) / 1000000);
+    (void)snprintf(text, sizeof text, "%s", node->config->listen);
+    char *colon = strrchr(text, ':');
+    (void)snprintf(colon, sizeof text - (size_t)(colon - text), ":%u", node->port);
+    put_text(out, "listen", text);
+    put_text(out, "name", node->config->name);
+    put_number(out, "shards", node->shards_count);
+    put_text(out, "read_only", read_only_reason(node));
+    put_text(out, "log_state", states[node->log.state]);
+    put_number(out, "log_epoch", node->links.facts.log_epoch);
+    put_number(out, "log_first", node->log.report.first);
+    put_number(out, "log_end", node->log.end);
+    put_number(out, "log_segments", node->log.segments_count);
+    put_number(out, "log_syncs", node->log.writer.syncs);
+    put_number(out, "log_refused", node->log.refused);
+    put_number(out, "lag", processor_lag(&shard->processor));
+    put_number(out, "rows", node->db.rows);
+    put_number(out, "rows_bytes", node->db.arena.used);
+    put_number(out, "rows_bytes_max", node->db.arena.bytes_max);
+    put_number(out, "operations", shard->gateway.operations.used);
+    put_number(out, "passwords", node->shards[0].passwords.in_flight);
+    put_counts(out, node);
+    finish(node);
+}
+
+/* ---- invite [owner] ---- */
+
+static void invite(struct node *node, bool owner)
+{
+    uint64_t now_ms = system_clock()->vtable->read(system_clock()).wall_us / 1000;
+    if (node->shards[0].shard.gateway.config.read_only) {
+        refuse(node, "DENIED the server only reads: see parleyctl status");
+        return;
+    }
+    uint64_t expires_ms = owner ? 0 : now_ms + INVITE_DAYS * (uint64_t)DAY_MS;
+    if (node_invite(node, owner, 1, expires_ms, node->desk.secret) != STATUS_OK) {
+        refuse(node, "BUSY the log has no room now, try again");
+        return;
+    }
+    node->desk.appending = true;
+}
+
+static void invite_done(struct node *node)
+{
+    struct buf *out = &node->admin.answer;
+    const struct shard *shard = &node->shards[0].shard;
+    if (!shard->operator_done && !shard->failed)
+        return;
+    node->desk.appending = false;
+    if (shard->failed || shard->operator_status != STATUS_OK) {
+        refuse(node, "IO the invite could not be written");
+        return;
+    }
+    buf_text(out, "ok\n");
+    put_text(out, "secret", node->desk.secret);
+    memset(node->desk.secret, 0, sizeof node->desk.secret);
+    finish(node);
+}
+
+/* ---- users [AFTER] ---- */
+
+static bool user_put(struct buf *out, const struct row *row, struct arena *arena)
+{
+    struct pb_user_row user;
+    struct slice body;
+    if (row->key.n != DIR_USER || pb_unwrap(row->value, 1, &body) != STATUS_OK ||
+        pb_user_row_decode(body, arena, &user) != STATUS_OK)
+        return false;
+    buf_text(out, "user ");
+    buf_put(out, user.username);
+    buf_text(out, user.owner ? " owner " : " member ");
+    buf_text(out, user.closed ? "closed " : "active ");
+    buf_decimal(out, user.created_ms);
+    buf_text(out, "\n");
+    return true;
+}
+
+/* A page of the directory; `next` names where to go on. */
+static void users(struct node *node, const char *after)
+{
+    struct buf *out = &node->admin.answer;
+    struct row_key at = {.table = TABLE_DIR};
+    struct buf from = buf_over(at.a, sizeof at.a);
+    if (*after != '\0' && (hex_read(slice_text(after), &from) != STATUS_OK || from.overflow)) {
+        refuse(node, "INVALID no such place");
+        return;
+    }
+    at.n = *after != '\0' ? UINT64_MAX : 0;
+    if (*after != '\0')
+        memset(at.b, 0xff, sizeof at.b);
+    struct arena arena;
+    int rows = 0, found = 0;
+    const struct row *row;
+    arena_init(&arena, 64u << 10);
+    buf_text(out, "ok\n");
+    (void)pthread_mutex_lock(&node->db.lock);
+    while ((row = memory_db_next(&node->db, &at)) != NULL && row->key.table == TABLE_DIR &&
+           rows < DESK_ROWS && found < DESK_USERS) {
+        rows++;
+        at = row->key;
+        arena_reset(&arena);
+        found += user_put(out, row, &arena);
+    }
+    bool more = row != NULL && row->key.table == TABLE_DIR;
+    (void)pthread_mutex_unlock(&node->db.lock);
+    arena_deinit(&arena);
+    if (more) {
+        buf_text(out, "next ");
+        hex_write(out, SLICE_OF(at.a));
+        buf_text(out, "\n");
+    }
+    finish(node);
+}
+
+void desk_turn(struct node *node)
+{
+    if (node->desk.appending) {
+        invite_done(node);
+        return;
+    }
+    const char *line = posix_admin_next(&node->admin);
+    if (line == NULL)
+        return;
+    if (strcmp(line, "status") == 0)
+        status(node);
+    else if (strcmp(line, "invite") == 0)
+        invite(node, false);
+    else if (strcmp(line, "invite owner") == 0)
+        invite(node, true);
+    else if (strcmp(line, "users") == 0)
+        users(node, "");
+    else if (strncmp(line, "users ", 6) == 0)
+        users(node, line + 6);
+    else
+        refuse(node, "UNSUPPORTED no such question");
+}

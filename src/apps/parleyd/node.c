@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/parleyd/node.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adapters/system/system.h"
+#include "apps/parleyd/assemble.h"
+#include "base/assert.h"
+#include "base/base64.h"
+#include "base/memory.h"
+#include "ports/crypto.h"
+#include "wire/gen/record.pb.h"
+
+#define SECRET_BYTES 16
+#define STOP_MS      10000
+#define PROGRESS_US  2000000u
+
+static uint64_t mono_us(void)
+{
+    return system_clock()->vtable->read(system_clock()).mono_us;
+}
+
+/* How long shard 0 may sleep before the log has something to do of itself. */
+static int64_t log_wait_ms(const struct node *node)
+{
+    uint64_t due_us = log_deadline_us(&node->log), now_us = mono_us();
+    if (due_us == UINT64_MAX)
+        return -1;
+    return due_us <= now_us ? 0 : (int64_t)((due_us - now_us + 999) / 1000);
+}
+
+/* ---- the board: once a turn, by every shard ---- */
+
+static enum node_phase board_meet(struct node_shard *at)
+{
+    struct node *node = at->node;
+    struct node_board *board = &node->board;
+    struct session_config *config = &at->shard.gateway.config;
+    (void)pthread_mutex_lock(&node->lock);
+    board->counts[at->number] = at->shard.gateway.counts;
+    board->connections[at->number] = at->shard.gateway.conns.used;
+    board->read_only = config->read_only = board->read_only || config->read_only;
+    board->failed = board->failed || at->shard.failed;
+    if (at->number == 0)
+        board->busy = config->busy;
+    else
+        config->busy = board->busy;
+    enum node_phase phase = board->phase;
+    (void)pthread_mutex_unlock(&node->lock);
+    if (phase == NODE_DRAIN && !at->drained) {
+        at->drained = true;
+        gateway_drain(&at->shard.gateway, node->config->drain_ms);
+    }
+    return phase;
+}
+
+static void board_advance(struct node *node, enum node_phase phase)
+{
+    (void)pthread_mutex_lock(&node->lock);
+    node->board.phase = phase;
+    (void)pthread_mutex_unlock(&node->lock);
+    for (uint32_t i = 0; i < node->shards_count; i++)
+        waker_wake(&node->shards[i].net.waker);
+}
+
+static uint32_t connections_of(struct node *node)
+{
+    uint32_t sum = 0;
+    (void)pthread_mutex_lock(&node->lock);
+    for (uint32_t i = 0; i < node->shards_count; i++)
+        sum += node->board.connections[i];
+    (void)pthread_mutex_unlock(&node->lock);
+    return sum;
+}
+
+static void *shard_main(void *argument)
+{
+    struct node_shard *at = argument;
+    bool any = false;
+    assert_note(at->number, "shard");
+    while (board_meet(at) != NODE_END)
+        any = shard_turn(&at->shard, any ? 0 : -1);
+    return NULL;
+}
+
+/* ---- replay ---- */
+
+static enum status failed(const struct node *node, struct failure *failure)
+{
+    if (node->log.failure.status != STATUS_OK)
+        *failure = node->log.failure;
+    else
+        (void)failure_set(failure, STATUS_IO,
+                          "the records cannot be folded: is limits.store_mib "
+                          "too small?");
+    return failure->status;
+}
+
+static enum status recover(struct node *node, struct failure *failure)
+{
+    uint64_t told_us = mono_us();
+    while (node->log.state == LOG_RECOVERING) {
+        posix_file_wait(&node->file, 100);
+        log_turn(&node->log);
+        if (posix_signals_asked(node->signals) != 0)
+            return failure_set(failure, STATUS_CLOSED, "stopped while the log was read");
+        if (mono_us() - told_us > PROGRESS_US) {
+            told_us = mono_us();
+            (void)fprintf(stderr, "parleyd: reading the log, segment %zu of %zu\n",
+                          node->log.recovery.segment + 1, node->log.segments_count);
+        }
+    }
+    if (node->log.state == LOG_FAILED)
+        return failed(node, failure);
+    if (node->log.report.alarm[0] != '\0')
+        (void)fprintf(stderr, "parleyd: ALARM: %s\n", node->log.report.alarm);
+    if (node->log.state == LOG_READ_ONLY)
+        (void)fprintf(stderr, "parleyd: the server only reads: nothing can be sent until this is "
+                              "repaired (parleyctl log verify)\n");
+    return STATUS_OK;
+}
+
+static enum status replay(struct node *node, struct failure *failure)
+{
+    struct shard *shard = &node->shards[0].shard;
+    uint64_t told_us = mono_us();
+    bool any = true, told = false;
+    while (!processor_caught_up(&shard->processor)) {
+        any = shard_turn(shard, any ? 0 : 100);
+        if (shard->failed)
+            return failed(node, failure);
+        if (posix_signals_asked(node->signals) != 0)
+            return failure_set(failure, STATUS_CLOSED, "stopped while records were folded");
+        if (mono_us() - told_us <= PROGRESS_US)
+            continue;
+        told_us = mono_us();
+        told = true;
+        uint64_t all = node->log.end - node->log.report.first;
+        uint64_t left = processor_lag(&shard->processor);
+        (void)fprintf(stderr, "parleyd: folding records, %llu of %llu\n",
+                      (unsigned long long)(all > left ? all - left : 0), (unsigned long long)all);
+    }
+    if (told)
+        (void)fprintf(stderr, "parleyd: all records are folded\n");
+    return STATUS_OK;
+}
+
+/* ---- invites ---- */
+
+enum status node_invite(struct node *node, bool owner, uint32_t uses, uint64_t expires_ms,
+                        char secret[32])
+{
+    static const uint8_t operator_key[ID_BYTES] = {0};
+    uint8_t random[SECRET_BYTES], hash[SHA256_BYTES];
+    struct arena arena;
+    system_entropy()->vtable->fill(system_entropy(), random, sizeof random);
+    struct buf text = buf_over(secret, 31);
+    base64url_write(&text, SLICE_OF(random));
+    secret[text.bytes] = '\0';
+    struct slice whole = buf_slice(&text);
+    crypto_sha256(&whole, 1, hash);
+    struct pb_record record = {.body_case = PB_RECORD_BODY_ACCOUNT};
+    record.body.account.body_case = PB_ACCOUNT_BODY_INVITE;
+    record.body.account.body.invite = (struct pb_account_invite){
+        .invite_hash = SLICE_OF(hash), .uses = uses, .expires_ms = expires_ms, .owner = owner};
+    arena_init(&arena, 4096);
+    struct slice bytes = pb_record_pack_v1(&record, &arena);
+    enum status status = STATUS_BUSY;
+    if (!arena.exhausted)
+        status = shard_operate(&node->shards[0].shard, TOPIC_DELIVERIES, operator_key, bytes);
+    arena_deinit(&arena);
+    return status;
+}
+
+/* The very first start: the log holds nothing. Again if it was cut short before that. */
+static enum status owner_invite(struct node *node, struct failure *failure)
+{
+    struct shard *shard = &node->shards[0].shard;
+    if (node->log.end != 0 || node->log.state != LOG_READY)
+        return STATUS_OK;
+    enum status status = node_invite(node, true, 1, 0, node->owner_invite);
+    if (status != STATUS_OK)
+        return failure_set(failure, status, "the first invite cannot be made");
+    while (!shard->operator_done && !shard->failed)
+        (void)shard_turn(shard, log_wait_ms(node));
+    if (shard->failed || shard->operator_status != STATUS_OK)
+        return failed(node, failure);
+    return STATUS_OK;
+}
+
+/* ---- open, serve, close ---- */
+
+enum status node_open(struct node *node, const struct config *config, struct posix_signals *signals,
+                      struct failure *failure)
+{
+    *node = (struct node){.config = config,
+                          .signals = signals,
+                          .started_us = mono_us(),
+                          .shards_count = config->shards,
+                          .data.lock = -1};
+    int made = pthread_mutex_init(&node->lock, NULL);
+    assert(made == 0);
+    node->shards = memory_array(config->shards, sizeof *node->shards);
+    if (node->shards == NULL)
+        return failure_set(failure, STATUS_BUSY, "no memory");
+    memset(node->shards, 0, config->shards * sizeof *node->shards);
+    enum status status = data_open(&node->data, config->data, system_entropy(), failure);
+    if (status == STATUS_OK && node->data.keys_lost)
+        (void)fprintf(stderr,
+                      "parleyd: keys/witness.key was gone; a new one was made, so a loss of "
+                      "data before now cannot be proved by devices\n");
+    if (status == STATUS_OK)
+        status = assemble_log(node, failure);
+    if (status == STATUS_OK)
+        status = recover(node, failure);
+    if (status == STATUS_OK)
+        status = assemble_shards(node, failure);
+    if (status == STATUS_OK)
+        status = replay(node, failure);
+    if (status == STATUS_OK)
+        status = owner_invite(node, failure);
+    if (status == STATUS_OK)
+        status = posix_admin_open(&node->admin, config->data, &node->shards[0].net.waker, failure);
+    for (uint32_t i = 0; status == STATUS_OK && i < node->shards_count; i++)
+        status = epoll_listen(&node->shards[i].net, failure);
+    node->port = status == STATUS_OK ? epoll_port(&node->shards[0].net) : 0;
+    return status;
+}
+
+static enum status threads_start(struct node *node, struct failure *failure)
+{
+    for (uint32_t i = 1; i < node->shards_count; i++) {
+        struct node_shard *at = &node->shards[i];
+        if (pthread_create(&at->thread, NULL, shard_main, at) != 0)
+            return failure_set(failure, STATUS_IO, "no thread for shard %u", i);
+        at->started = true;
+    }
+    return STATUS_OK;
+}
+
+static void threads_end(struct node *node)
+{
+    board_advance(node, NODE_END);
+    for (uint32_t i = 1; i < node->shards_count; i++)
+        if (node->shards[i].started) {
+            (void)pthread_join(node->shards[i].thread, NULL);
+            node->shards[i].started = false;
+        }
+}
+
+/* One turn of shard 0 and of what only it has; true if it must not sleep before the next. */
+static bool turn(struct node *node, bool any)
+{
+    any = shard_turn(&node->shards[0].shard, any ? 0 : log_wait_ms(node));
+    desk_turn(node);
+    (void)board_meet(&node->shards[0]);
+    return any;
+}
+
+static bool node_failed(struct node *node)
+{
+    (void)pthread_mutex_lock(&node->lock);
+    bool is = node->board.failed;
+    (void)pthread_mutex_unlock(&node->lock);
+    return is;
+}
+
+/* Clients are told to go, and those that do not are left behind; then what is queued is written and
+ * the log sealed. */
+static enum status stop(struct node *node, struct failure *failure)
+{
+    bool any = true;
+    board_advance(node, NODE_DRAIN);
+    uint64_t end_us = mono_us() + (uint64_t)node->config->drain_ms * 1000;
+    do
+        any = turn(node, any);
+    while (connections_of(node) > 0 && mono_us() < end_us && !node_failed(node));
+    threads_end(node);
+    log_stop(&node->log);
+    end_us = mono_us() + STOP_MS * 1000u;
+    while (node->log.state == LOG_READY && mono_us() < end_us)
+        (void)shard_turn(&node->shards[0].shard, 10);
+    if (node->log.state == LOG_FAILED)
+        return failed(node, failure);
+    if (node->log.state == LOG_READY)
+        return failure_set(failure, STATUS_TIMEOUT, "the log could not be sealed in time");
+    return STATUS_OK;
+}
+
+enum status node_serve(struct node *node, struct failure *failure)
+{
+    bool any = true;
+    enum status status = threads_start(node, failure);
+    posix_signals_wake(node->signals, &node->shards[0].net.waker);
+    while (status == STATUS_OK && posix_signals_asked(node->signals) == 0) {
+        any = turn(node, any);
+        if (node_failed(node))
+            status = failed(node, failure);
+    }
+    if (status == STATUS_OK)
+        status = stop(node, failure);
+    else
+        threads_end(node);
+    posix_signals_wake(node->signals, NULL);
+    return status;
+}
+
+void node_close(struct node *node)
+{
+    posix_admin_close(&node->admin);
+    assemble_close(node);
+    data_close(&node->data);
+    memory_free(node->shards);
+    (void)pthread_mutex_destroy(&node->lock);
+    *node = (struct node){.data.lock = -1};
+}

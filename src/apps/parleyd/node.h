@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * node.h: one server, put together: the data folder, the log, the rows, the shards and their ports.
+ *
+ *   node_open: folder locked → address taken → log recovered → records folded → owner's invite
+ *   node_serve: listens … until a signal or a failure; then drains, seals the log
+ *   node_close: everything back, in reverse
+ *
+ * Shard 0 runs on the caller's thread and has the log and the processor; each other one has a
+ * thread. What one shard learns that concerns all (read-only, busy, stop) goes over the board, once
+ * a turn.
+ * Owner: the main thread. Bounds: those of the configuration. */
+#pragma once
+
+#include <pthread.h>
+
+#include "adapters/epoll/epoll.h"
+#include "adapters/log/log.h"
+#include "adapters/memory/memory_store.h"
+#include "adapters/password/pool.h"
+#include "adapters/posix/admin.h"
+#include "adapters/posix/file.h"
+#include "adapters/posix/signals.h"
+#include "adapters/ring/ring.h"
+#include "apps/parleyd/data.h"
+#include "runtime/config.h"
+#include "runtime/shard.h"
+
+#define NODE_ORIGINS_MAX 16
+
+struct node;
+
+struct node_shard {
+    struct epoll net;
+    struct ring_bus bus;
+    struct ring_rpc rpc;
+    struct memory_store store;
+    struct password_pool passwords;
+    struct shard shard;
+    struct node *node;
+    uint32_t number;
+    pthread_t thread;
+    bool started, drained;
+};
+
+enum node_phase { NODE_RUN, NODE_DRAIN, NODE_END };
+
+/* What shards tell each other, under `lock`. */
+struct node_board {
+    enum node_phase phase;
+    bool read_only, busy, failed;
+    struct gateway_counts counts[RING_SHARDS_MAX];
+    uint32_t connections[RING_SHARDS_MAX];
+};
+
+/* A question of the operator's that waits for an append. */
+struct node_desk {
+    bool appending;
+    char secret[32];
+};
+
+struct node {
+    const struct config *config;
+    struct data data;
+    struct posix_signals *signals;
+    struct posix_file file;
+    struct log log;
+    struct memory_db db;
+    struct memory_store processor_store;
+    struct ring_links links;
+    struct posix_admin admin;
+    struct node_shard *shards;
+    uint32_t shards_count;
+    struct limit limits[RATE_CLASSES];
+    struct slice origins[NODE_ORIGINS_MAX];
+    size_t origins_count;
+    char discovery[1024];
+    uint64_t started_us; /* monotonic */
+    uint16_t port;
+    char owner_invite[32]; /* of the first start; "" */
+    struct node_desk desk;
+    pthread_mutex_t lock;
+    struct node_board board;
+};
+
+/* Up to the point where clients may come. A signal meanwhile: CLOSED. `node` stands until
+ * node_close, which is to be called on any status. */
+MUST_USE enum status node_open(struct node *node, const struct config *config,
+                               struct posix_signals *signals, struct failure *failure);
+/* Until asked to stop (OK) or something cannot go on (IO and a text). */
+MUST_USE enum status node_serve(struct node *node, struct failure *failure);
+void node_close(struct node *node);
+
+/* Append a new invite; the shard's operator_done says when its secret (22 letters) counts. */
+MUST_USE enum status node_invite(struct node *node, bool owner, uint32_t uses, uint64_t expires_ms,
+                                 char secret[32]);
+
+/* One look at the admin socket (desk.c). */
+void desk_turn(struct node *node);
