@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * person_rig.h: a client's mind with a host around it that is as dumb as can be: rows in memory, a
- * real socket to a server on this machine. One transaction, then frames, then notices: client.h. */
+ * person_rig.h: a client's mind with a host around it as dumb as can be: rows in memory, a real
+ * socket to a server on this machine. One transaction, then frames, then notices (client.h). */
 #pragma once
 
 #include "adapters/epoll/epoll.h"
