@@ -192,7 +192,8 @@ class Life(Scene):
         for connection in held:
             self.assertIn(b"200 OK", connection.recv(4096))
             connection.close()
-        for name, invite in (("anna", server.invite()), ("otto", self.ctl("invite").stdout.strip())):
+        invites = server.invite(), self.ctl("invite").stdout.strip()
+        for name, invite in zip(("anna", "otto"), invites):
             done = self.register(server, name, invite)
             self.assertEqual(done.returncode, 0, done.stderr)
         status = json.loads(self.ctl("status", "--json").stdout)
