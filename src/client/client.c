@@ -263,12 +263,9 @@ static void on_answer(struct client *client, const struct pb_frame *frame,
             result->text = arena_copy(&client->step, frame->body.invite_answer.secret);
         break;
     }
-    case PB_FRAME_BODY_MARKS_ANSWER: { /* least of the others: what one peer has */
-        struct pb_notice_result *result = mind_result_of(client, request->command);
-        if (result)
-            result->chat_id = arena_copy(&client->step, ID_SLICE(*(const chat_id *)request->id));
+    case PB_FRAME_BODY_MARKS_ANSWER:
+        marks_answer(client, &frame->body.marks_answer, request->command);
         break;
-    }
     default: break;
     }
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * client.h: the client's mind: a value goes in, effects come out (design §8).
  * The host executes one effect batch in this order: all of `store` in one transaction; then the
- * frames;
- * then the notices (a message notice only if its store op really inserted). If the transaction
- * fails the host deinits the client and restores a new one from its rows.
- * Invariants (client_check): cursor, conn and counters never fall within a log_epoch; nothing is
- * sent that is not stored; a message is SENT, FAILED or in the outbox until its mid returns.
+ * frames; then the notices (a message notice only if its store op really inserted). If the
+ * transaction fails the host deinits the client and restores a new one from its rows.
+ * Invariants (client_check): conn and counters never fall within a log_epoch, the cursor only by a
+ * SNAPSHOT; nothing is sent that is not stored; a message is SENT, FAILED or in the outbox until
+ * its mid returns.
  * Owner: one thread. Memory: two arenas under the host's ceiling. Source: design §5, protocol,
  * e2ee §§4–7. */
 #pragma once

@@ -92,6 +92,20 @@ void marks_read(struct client *client, const struct pb_command_read *read, uint3
     mind_result(client, command, PB_ERROR_CODE_NONE, SLICE_EMPTY);
 }
 
+void marks_answer(struct client *client, const struct pb_marks_answer *answer, uint32_t command)
+{
+    struct pb_notice_result *result = mind_result_of(client, command);
+    if (!result)
+        return;
+    result->chat_id = answer->chat_id;
+    result->marks = arena_array(&client->step, answer->marks_count, sizeof *result->marks);
+    for (size_t i = 0; result->marks && i < answer->marks_count; i++)
+        result->marks[result->marks_count++] =
+            (struct pb_mark_line){.user_id = answer->marks[i].user_id,
+                                  .delivered_upto = answer->marks[i].delivered_upto,
+                                  .read_upto = answer->marks[i].read_upto};
+}
+
 void marks_send(struct client *client, struct client_chat *chat)
 {
     if (!client->synced)

@@ -76,6 +76,7 @@ void sync_finish(struct client *client); /* end of a step: synced? ACK, flush */
 void marks_receipt(struct client *client, const struct pb_receipt_entry *receipt);
 void marks_own(struct client *client, const struct pb_own *own);
 void marks_read(struct client *client, const struct pb_command_read *read, uint32_t command);
+void marks_answer(struct client *client, const struct pb_marks_answer *answer, uint32_t command);
 void marks_send(struct client *client, struct client_chat *chat);
 void marks_raise(struct client *client, struct client_chat *chat, uint64_t delivered,
                  uint64_t read);

@@ -340,8 +340,9 @@ void sync_snapshot_page(struct client *client, const struct pb_snapshot_page *pa
         return;
     }
     client->snapshotting = false;
-    if (client->ready_epoch != client->log_epoch || client->snapshot_useq > client->useq)
-        client->useq = client->snapshot_useq;
+    /* Also when it is lower: nothing was taken since SNAPSHOT was asked for, so the server lost
+     * what lies above, and its next entries bear those numbers. */
+    client->useq = client->snapshot_useq;
     client->log_epoch = client->ready_epoch;
     if (client->ready_useq > client->useq)
         client->ready_useq = client->useq;
