@@ -146,7 +146,7 @@ static void on_notices(struct talk *talk)
 
 static void show_one(struct talk *talk, const struct shown *shown)
 {
-    if (show_is_own(talk->app, shown)) {
+    if (!shown->row.system && show_is_own(talk->app, shown)) {
         struct own *own = own_find(talk, shown->row.mid);
         if (!own)
             own = own_add(talk, shown->row.mid); /* of another device of ours, or of before */
