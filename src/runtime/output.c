@@ -9,7 +9,7 @@
 
 uint32_t output_bytes(const struct output *output)
 {
-    return output->waiting.bytes + output->flying.bytes;
+    return output->waiting.bytes + output->flying.bytes - output->flown;
 }
 
 static enum status grow(struct output_block *block, uint32_t bytes)
@@ -47,22 +47,31 @@ enum status output_put(struct output *output, struct slice bytes)
 
 struct slice output_fly(struct output *output)
 {
-    if (output->flying.bytes > 0 || output->waiting.bytes == 0)
+    if (output->portion > 0 || output_bytes(output) == 0)
         return SLICE_EMPTY;
-    output->flying = output->waiting;
-    output->waiting = (struct output_block){0};
-    return slice_make(output->flying.at, output->flying.bytes);
+    if (output->flying.bytes == 0) {
+        output->flying = output->waiting;
+        output->waiting = (struct output_block){0};
+    }
+    uint32_t left = output->flying.bytes - output->flown;
+    output->portion = left < OUTPUT_PORTION_MAX ? left : OUTPUT_PORTION_MAX;
+    return slice_make(output->flying.at + output->flown, output->portion);
 }
 
 void output_landed(struct output *output)
 {
+    output->flown += output->portion;
+    output->portion = 0;
+    if (output->flown < output->flying.bytes)
+        return;
     memory_free(output->flying.at);
     output->flying = (struct output_block){0};
+    output->flown = 0;
 }
 
 void output_free(struct output *output)
 {
     memory_free(output->waiting.at);
-    output_landed(output);
+    memory_free(output->flying.at);
     *output = (struct output){0};
 }
