@@ -13,6 +13,8 @@
 #include "wire/devlist.h"
 #include "wire/ws.h"
 
+static struct caller *everybody; /* who is open */
+
 static struct net *net_of(const struct caller *caller)
 {
     return &caller->node->client.net;
@@ -179,20 +181,20 @@ static void on_event(struct caller *caller, const struct net_event *event)
     }
 }
 
-void callers_turn(struct caller *const callers[], size_t count)
+void callers_turn(void)
 {
-    struct node *node = callers[0]->node;
+    struct node *node = everybody->node;
     struct net_event events[64];
-    for (size_t i = 0; i < count; i++)
-        flush(callers[i]);
+    for (struct caller *caller = everybody; caller != NULL; caller = caller->next)
+        flush(caller);
     (void)node_turn(node, 1);
     for (uint32_t i = 0; i < node->shards_count; i++)
         gateway_check(&node->shards[i].shard.gateway);
     size_t heard = node->client.net.vtable->wait(&node->client.net, events, 64, 0);
     for (size_t i = 0; i < heard; i++)
-        for (size_t k = 0; k < count; k++)
-            if (events[i].tag == callers[k]->tag)
-                on_event(callers[k], &events[i]);
+        for (struct caller *caller = everybody; caller != NULL; caller = caller->next)
+            if (events[i].tag == caller->tag)
+                on_event(caller, &events[i]);
 }
 
 const struct pb_frame *caller_last(const struct caller *caller, enum pb_frame_body body)
@@ -220,7 +222,7 @@ static void connect_now(struct caller *caller)
                                                      &caller->conn),
                      STATUS_OK);
     net_of(caller)->vtable->tag(net_of(caller), caller->conn, caller->tag);
-    HEAR(caller, NULL, caller->connected);
+    HEAR(caller->connected);
 }
 
 void caller_open(struct caller *caller, struct node *node, uint64_t tag)
@@ -235,6 +237,8 @@ void caller_open(struct caller *caller, struct node *node, uint64_t tag)
     arena_init(&caller->arena, (size_t)64 << 20);
     memset(caller->device, (int)(0xD0 + tag), ID_BYTES);
     crypto_sign_keypair(caller->device_public, caller->device_secret);
+    caller->next = everybody;
+    everybody = caller;
     connect_now(caller);
 }
 
@@ -246,6 +250,10 @@ static void hang_up(struct caller *caller)
 
 void caller_close(struct caller *caller)
 {
+    struct caller **at = &everybody;
+    while (*at != caller)
+        at = &(*at)->next;
+    *at = caller->next;
     hang_up(caller);
     memory_free(caller->out);
     memory_free(caller->in);
@@ -270,7 +278,7 @@ void caller_upgrade(struct caller *caller)
                                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                                        "Sec-WebSocket-Version: 13\r\n"
                                        "Sec-WebSocket-Protocol: parley.v1\r\n\r\n"));
-    HEAR(caller, NULL, caller->frames_count == 1);
+    HEAR(caller->frames_count == 1);
     (void)caller_last(caller, PB_FRAME_BODY_WELCOME);
 }
 
@@ -299,7 +307,7 @@ void caller_hello(struct caller *caller, uint64_t useq)
     struct pb_frame hello = caller_hello_frame(caller, useq, sig);
     size_t before = caller_count(caller, PB_FRAME_BODY_READY);
     caller_frame(caller, &hello);
-    HEAR(caller, NULL, caller_count(caller, PB_FRAME_BODY_READY) > before);
+    HEAR(caller_count(caller, PB_FRAME_BODY_READY) > before);
 }
 
 static void devices_change(struct caller_account *account, const struct caller *more,
@@ -361,14 +369,14 @@ void caller_sign_up(struct caller *caller, struct caller_account *account, const
     frame.body.register_.username = slice_text(name);
     frame.body.register_.password = SLICE_LITERAL(CALLER_PASSWORD);
     caller_frame(caller, &frame);
-    HEAR(caller, NULL, caller->frames_count == 2);
+    HEAR(caller->frames_count == 2);
     const struct pb_frame *granted = caller_last(caller, PB_FRAME_BODY_GRANTED);
     memcpy(account->user, granted->body.granted.user_id.at, ID_BYTES);
     memcpy(caller->user, account->user, ID_BYTES);
     frame = (struct pb_frame){.req = 92, .body_case = PB_FRAME_BODY_DEVLIST_PUT};
     frame.body.devlist_put.dl = caller_list(account, &caller->arena, caller, NULL);
     caller_frame(caller, &frame);
-    HEAR(caller, NULL, caller->frames_count == 3);
+    HEAR(caller->frames_count == 3);
     (void)caller_last(caller, PB_FRAME_BODY_OK);
     caller_hello(caller, 0);
 }

@@ -13,6 +13,7 @@
 
 struct caller {
     struct node *node;
+    struct caller *next; /* of those who are open */
     uint64_t tag;
     net_conn conn;
     bool connected, upgraded, gone, sending;
@@ -61,21 +62,20 @@ void caller_ping(struct caller *caller, uint64_t t);
 /* A ping of the WebSocket itself, as large as they may be. */
 void caller_echo(struct caller *caller, uint64_t number);
 
-/* One turn of the node, and of these callers' sockets. */
-void callers_turn(struct caller *const callers[], size_t count);
+/* One turn of the node and of the sockets of all who are open. */
+void callers_turn(void);
 
 /* The newest frame, which must be of this body; or the count of such frames. */
 const struct pb_frame *caller_last(const struct caller *caller, enum pb_frame_body body);
 size_t caller_count(const struct caller *caller, enum pb_frame_body body);
 
-/* Turn the callers (the second may be NULL) until the condition holds, or fail with the line. */
-#define HEAR(first, second, condition)                                  \
+/* Turn until the condition holds, or fail with the line. */
+#define HEAR(condition)                                                 \
     do {                                                                \
-        struct caller *const both[2] = {(first), (second)};             \
-        int turns = 0;                                                  \
-        for (; turns < NODE_TURNS && !(condition); turns++)             \
-            callers_turn(both, both[1] == NULL ? 1 : 2);                \
-        if (turns == NODE_TURNS)                                        \
+        int heard_turns = 0;                                            \
+        for (; heard_turns < NODE_TURNS && !(condition); heard_turns++) \
+            callers_turn();                                             \
+        if (heard_turns == NODE_TURNS)                                  \
             fail_msg("line %d: never heard: %s", __LINE__, #condition); \
     } while (0)
 

@@ -73,7 +73,7 @@ static void good_is_served(void)
 {
     uint64_t next = good.pongs + 1;
     caller_ping(&good, next);
-    HEAR(&good, NULL, good.pongs == next);
+    HEAR(good.pongs == next);
 }
 
 /* ---- heads ---- */
@@ -124,7 +124,7 @@ static void bad_heads_have_their_status(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         caller_open(&bad, &node, 2);
         caller_bytes(&bad, slice_text(cases[i].bytes));
-        HEAR(&bad, NULL, bad.gone);
+        HEAR(bad.gone);
         char expected[16] = "HTTP/1.1 ";
         memcpy(expected + 9, cases[i].status, 3);
         if (memcmp(bad.head, expected, 12) != 0)
@@ -143,7 +143,7 @@ static void a_head_without_end_is_refused(void **state)
     memcpy(line, "GET /", 5);
     caller_open(&bad, &node, 2);
     caller_bytes(&bad, SLICE_OF(line));
-    HEAR(&bad, NULL, bad.gone);
+    HEAR(bad.gone);
     assert_memory_equal(bad.head, "HTTP/1.1 4", 10);
     caller_close(&bad);
     good_is_served();
@@ -156,9 +156,9 @@ static void a_head_byte_by_byte_is_read(void **state)
     caller_open(&bad, &node, 2);
     for (size_t i = 0; i + 1 < sizeof head; i++) {
         caller_bytes(&bad, slice_make((const uint8_t *)head + i, 1));
-        HEAR(&bad, NULL, bad.out_bytes == 0);
+        HEAR(bad.out_bytes == 0);
     }
-    HEAR(&bad, NULL, bad.frames_count == 1);
+    HEAR(bad.frames_count == 1);
     (void)caller_last(&bad, PB_FRAME_BODY_WELCOME);
     caller_close(&bad);
 }
@@ -202,7 +202,7 @@ static void bad_frames_have_their_code(void **state)
         caller_upgrade(&bad);
         caller_bytes(&bad, slice_make((const uint8_t *)cases[i].bytes, cases[i].count));
         caller_ping(&bad, 1); /* nothing is heard any more */
-        HEAR(&bad, NULL, bad.gone);
+        HEAR(bad.gone);
         if (bad.close_code != cases[i].code)
             fail_msg("case %zu: closed with %u, not %u", i, bad.close_code, cases[i].code);
         assert_int_equal(bad.pongs, 0);
@@ -217,7 +217,7 @@ static void bad_frames_have_their_code(void **state)
 static void expect_error(struct caller *caller, uint32_t req, enum pb_error_code code)
 {
     size_t before = caller->frames_count;
-    HEAR(caller, NULL, caller->frames_count > before);
+    HEAR(caller->frames_count > before);
     const struct pb_frame *error = caller_last(caller, PB_FRAME_BODY_ERROR);
     assert_int_equal(error->req, req);
     assert_int_equal(error->body.error.code, code);
@@ -234,7 +234,7 @@ static void what_cannot_be_read_is_said_three_times(void **state)
         caller_message(&bad, slice_text(garbage[i]));
         expect_error(&bad, 0, PB_ERROR_CODE_BAD_FRAME);
     }
-    HEAR(&bad, NULL, bad.gone);
+    HEAR(bad.gone);
     assert_int_equal(bad.close_code, 1008);
     caller_close(&bad);
     good_is_served();
@@ -255,7 +255,7 @@ static void unknown_words_are_unsupported_for_ever(void **state)
     caller_message(&bad, SLICE_LITERAL("\x08\x07\xca\x3e\x00")); /* req 7, field 1001 */
     expect_error(&bad, 7, PB_ERROR_CODE_UNSUPPORTED);
     caller_ping(&bad, 1);
-    HEAR(&bad, NULL, bad.pongs == 1);
+    HEAR(bad.pongs == 1);
     assert_int_equal(bad.close_code, 0);
     caller_close(&bad);
 }
@@ -295,7 +295,7 @@ static void a_stranger_may_only_sign_in(void **state)
         expect_error(&bad, 3, PB_ERROR_CODE_BAD_FRAME);
         caller_close(&bad);
     }
-    HEAR(&good, NULL, gateway()->conns.used == 1);
+    HEAR(gateway()->conns.used == 1);
     assert_int_equal(gateway()->operations.used, 0);
 }
 
@@ -307,22 +307,22 @@ static void a_slow_head_is_dropped_at_ten_seconds(void **state)
     (void)state;
     caller_open(&bad, &node, 2);
     good_is_served(); /* and the server has accepted it */
-    HEAR(&bad, NULL, gateway()->conns.used == 2);
+    HEAR(gateway()->conns.used == 2);
     for (size_t i = 0; i < 100; i++) { /* a byte every 99 ms moves no deadline */
         caller_bytes(&bad, slice_make((const uint8_t *)head + i, 1));
-        HEAR(&bad, NULL, bad.out_bytes == 0);
+        HEAR(bad.out_bytes == 0);
         test_clock.ms += 99;
         assert_false(bad.gone);
     }
     test_clock.ms += 99;
     for (int i = 0; i < 20; i++)
-        HEAR(&bad, NULL, true);
+        callers_turn();
     assert_int_equal(gateway()->conns.used, 2); /* 9,999 ms */
     test_clock.ms++;
-    HEAR(&bad, NULL, bad.gone);
+    HEAR(bad.gone);
     assert_int_equal(bad.in_bytes, 0);
     caller_close(&bad);
-    HEAR(&good, NULL, gateway()->conns.used <= 1);
+    HEAR(gateway()->conns.used <= 1);
 }
 
 static void who_does_not_sign_in_is_closed(void **state)
@@ -333,10 +333,10 @@ static void who_does_not_sign_in_is_closed(void **state)
     for (uint64_t t = 1; t <= 9; t++) { /* a PING does not extend it */
         test_clock.ms += 1000;
         caller_ping(&bad, t);
-        HEAR(&bad, NULL, bad.pongs == t);
+        HEAR(bad.pongs == t);
     }
     test_clock.ms += 1000;
-    HEAR(&bad, NULL, bad.gone);
+    HEAR(bad.gone);
     assert_int_equal(bad.close_code, 1008);
     caller_close(&bad);
 }
@@ -358,14 +358,13 @@ static struct gateway_conn *conn_of_bad(void)
 /* Ask for echoes and hear none, until the server holds back; returns for how many. */
 static uint64_t flood(void)
 {
-    struct caller *const all[] = {&bad, &good};
     uint64_t number = 0;
     size_t still = 0;
     bad.deaf = true;
     for (int turns = 0; turns < NODE_TURNS && still < 50; turns++) {
         while (number < FLOOD && bad.out_bytes < 512 * 1024 && !bad.sending)
             caller_echo(&bad, ++number);
-        callers_turn(all, 2);
+        callers_turn();
         still = conn_of_bad() != NULL ? still + 1 : 0;
     }
     assert_true(still >= 50);
@@ -389,10 +388,10 @@ static void a_reader_that_stops_is_not_read(void **state)
         good_is_served();
     /* It reads again: every answer comes, in order (the rig checks), and the rest is taken. */
     caller_listen(&bad);
-    HEAR(&bad, &good, bad.echoes == said);
+    HEAR(bad.echoes == said);
     assert_int_equal(gateway()->counts.closed_slow, 0);
     caller_ping(&bad, 1);
-    HEAR(&bad, NULL, bad.pongs == 1);
+    HEAR(bad.pongs == 1);
     caller_close(&bad);
 }
 
@@ -406,10 +405,10 @@ static void a_reader_that_never_reads_is_dropped(void **state)
     (void)flood();
     test_clock.ms += 29999;
     for (int i = 0; i < 5; i++)
-        HEAR(&bad, &good, true);
+        callers_turn();
     test_clock.ms += 2;
-    HEAR(&bad, &good, gateway()->counts.closed_slow == 1);
-    HEAR(&good, NULL, gateway()->conns.used <= 1);
+    HEAR(gateway()->counts.closed_slow == 1);
+    HEAR(gateway()->conns.used <= 1);
     caller_close(&bad);
 }
 
@@ -424,13 +423,13 @@ static void a_lingering_peer_is_not_waited_for(void **state)
     assert_non_null(conn);
     /* What is held back is not heard, so that only a drain or the session itself can close it. */
     gateway_drain(gateway(), 1000);
-    HEAR(&bad, NULL, conn->phase == CONN_LINGER);
+    HEAR(conn->phase == CONN_LINGER);
     test_clock.ms += 4999;
     for (int i = 0; i < 5; i++)
-        HEAR(&bad, NULL, true);
+        callers_turn();
     assert_int_equal(conn->phase, CONN_LINGER);
     test_clock.ms += 1;
-    HEAR(&bad, NULL, gateway()->conns.used == 0);
+    HEAR(gateway()->conns.used == 0);
     caller_close(&bad);
 }
 
