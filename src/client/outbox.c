@@ -370,7 +370,7 @@ void outbox_repeat(struct client *client, const struct pb_repeat *repeat)
     entry->state = PB_OUTBOX_STATE_OPEN;
     entry->reseal = true; /* the counter is bound by the envelope */
     rows_store_entry(client, entry);
-    tick(client, entry, PB_TICK_CLOCK, 0, 0);
+    tick(client, entry, PB_TICK_CLOCK, 0, PB_ERROR_CODE_SCTR_EXPECTED);
     outbox_resend(chat, client->mono_ms);
 }
 
