@@ -74,6 +74,23 @@ static void a_lost_ack(void **state)
     end(pair);
 }
 
+/* Acknowledged, yet neither numbered nor refused 10 s later: sent again (design §5.9). */
+static void sent_but_never_seen(void **state)
+{
+    struct pair pair = talking();
+    (void)state;
+    sent(pair.ann, pair.send.mid);
+    pair.ann->now += 9999;
+    simple(pair.ann, PB_HOST_EVENT_BODY_TIMER);
+    silent(pair.ann);
+    pair.ann->now += 1;
+    simple(pair.ann, PB_HOST_EVENT_BODY_TIMER);
+    struct pb_send again = expect(pair.ann, PB_FRAME_BODY_SEND).body.send;
+    assert_true(again.start && slice_equal(again.envelope, pair.send.envelope));
+    assert_int_equal(pair.ann->client.outbox_count, 1);
+    end(pair);
+}
+
 static void resent_byte_for_byte(void **state)
 {
     struct pair pair = talking();
@@ -370,12 +387,19 @@ static void unanswered_register(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_message_arrives),    cmocka_unit_test(a_lost_ack),
-        cmocka_unit_test(resent_byte_for_byte), cmocka_unit_test(refusals),
-        cmocka_unit_test(repeat_moves_one),     cmocka_unit_test(both_create),
-        cmocka_unit_test(gaps_and_snapshot),    cmocka_unit_test(snapshot_without_it_fails),
-        cmocka_unit_test(forged_lists),         cmocka_unit_test(tampered_message),
-        cmocka_unit_test(regressions),          cmocka_unit_test(goaways),
+        cmocka_unit_test(a_message_arrives),
+        cmocka_unit_test(a_lost_ack),
+        cmocka_unit_test(sent_but_never_seen),
+        cmocka_unit_test(resent_byte_for_byte),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(repeat_moves_one),
+        cmocka_unit_test(both_create),
+        cmocka_unit_test(gaps_and_snapshot),
+        cmocka_unit_test(snapshot_without_it_fails),
+        cmocka_unit_test(forged_lists),
+        cmocka_unit_test(tampered_message),
+        cmocka_unit_test(regressions),
+        cmocka_unit_test(goaways),
         cmocka_unit_test(unanswered_register),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
