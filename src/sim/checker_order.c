@@ -198,6 +198,18 @@ static bool is_moment(const struct history_event *event, enum moment *moment, ui
     }
 }
 
+/* Of a message bound to a later counter: its first send, and what was answered since. */
+static bool counts(const struct checker *checker, size_t event)
+{
+    uint32_t index = checker->refs[event].message;
+    enum history_op op = checker->history->events[event].op;
+    if (index == NOTHING)
+        return true;
+    const struct checked_message *message = &checker->messages[index];
+    return op == HISTORY_SEND ? event == message->send
+                              : op != HISTORY_SENT || event >= message->bound;
+}
+
 /* Chat by chat, then by time; a send answered at once counts twice. */
 static size_t moments_of(struct checker *checker, struct checked_key *keys)
 {
@@ -208,7 +220,7 @@ static size_t moments_of(struct checker *checker, struct checked_key *keys)
         uint32_t chat = checker->refs[i].chat;
         enum moment moment;
         uint64_t time;
-        if (!is_moment(event, &moment, &time))
+        if (!is_moment(event, &moment, &time) || !counts(checker, i))
             continue;
         if (chat == NOTHING && checker->refs[i].message != NOTHING) {
             size_t send = checker->messages[checker->refs[i].message].send;

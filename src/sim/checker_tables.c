@@ -77,7 +77,7 @@ static void tables_new(struct checker *checker)
     for (uint32_t i = 0; i < checker->users_count; i++)
         checker->users[i].first_device = NOTHING;
     for (uint32_t i = 0; i < checker->messages_count; i++)
-        checker->messages[i] = (struct checked_message){SIZE_MAX, SIZE_MAX, SIZE_MAX, NOTHING};
+        checker->messages[i] = (struct checked_message){SIZE_MAX, SIZE_MAX, SIZE_MAX, NOTHING, 0};
 }
 
 static void add_device(struct checker *checker, size_t event)
@@ -107,6 +107,14 @@ static bool earlier(const struct history *history, size_t event, size_t than)
     return than == SIZE_MAX || history->events[event].t_ret < history->events[than].t_ret;
 }
 
+/* A device from an old copy binds a message it still had to a later counter (e2ee §6.4); what was
+ * answered before spoke of the other message under the old one. */
+static bool bound_anew(const struct history_event *first, const struct history_event *again)
+{
+    return memcmp(first->dev.at, again->dev.at, ID_BYTES) == 0 && first->hash == again->hash &&
+           again->sctr > first->sctr;
+}
+
 /* The events of a message: its send, its first acknowledgement, its final refusal. */
 static void add_message_event(struct checker *checker, size_t event)
 {
@@ -114,6 +122,11 @@ static void add_message_event(struct checker *checker, size_t event)
     struct checked_message *message = &checker->messages[checker->refs[event].message];
     bool ok = e->op == HISTORY_SENT || (e->op == HISTORY_SEND && e->res == HISTORY_OK);
     if (e->op == HISTORY_SEND && message->send != SIZE_MAX) {
+        if (bound_anew(&checker->history->events[message->send], e)) {
+            message->bound = event;
+            message->sent = SIZE_MAX;
+            return;
+        }
         struct violation *found =
             checker_found(checker, "I3", "mid …%s was composed twice", short_id(e->mid.at).text);
         violation_event(found, message->send);

@@ -324,7 +324,12 @@ static void on_event(struct checker *checker, size_t place)
         break;
     case HISTORY_CONNECT: on_connect(checker, index); break;
     case HISTORY_RESTART: on_restart(checker, index); break;
-    case HISTORY_RESTORED: on_restored(checker, place); break;
+    case HISTORY_RESTORED:
+        on_restored(checker, place);
+        /* its sessions are numbered on from there: a server that was restarted since may have
+         * forgotten the higher ones (it keeps them in its index alone) */
+        checker->devices[refs->device].conn = event->conn;
+        break;
     case HISTORY_DEVICE_ADD:
     case HISTORY_DEVICE_REVOKE:
     case HISTORY_CHAT_CREATE:

@@ -150,10 +150,11 @@ static void pump(struct sim_wires *wires, struct sim_end *end)
         }
         end->out = slice_sub(end->out, bytes, end->out.bytes);
     }
-    end->sent = end->sending;
+    if (!end->sending)
+        return;
     end->sending = false;
-    if (end->sent)
-        sim_wake(wires->loop, end->owner, wires->loop->now_us);
+    end->sent = true;
+    sim_wake(wires->loop, end->owner, wires->loop->now_us);
 }
 
 /* Sent into a connection whose other end has forgotten it: a machine that is up says so. */

@@ -118,6 +118,7 @@ static bool one_seed(struct run *run, const struct run_options *options, uint64_
         .seed = seed, .until_us = options->until_us, .stores = run->stores};
     bool well = sim_world_open(world, seed) == STATUS_OK;
     swarm_draw(&world_options.swarm, seed, options->scale);
+    world_options.swarm.weights[SIM_MARK_FLEET_HAND_OVER] = 0;
     machine_open(&run->machine, &world->wires, &world_options.swarm, seed);
     world_options.cluster = &run->machine.cluster;
     run->traced = 0;
