@@ -112,8 +112,8 @@ static void maps_close(struct checker *checker)
 {
     struct map *const maps[] = {&checker->device_map,  &checker->user_map,   &checker->chat_map,
                                 &checker->message_map, &checker->pair_map,   &checker->reader_map,
-                                &checker->held_map,    &checker->shown_map,  &checker->inbox_map,
-                                &checker->place_map,   &checker->counter_map};
+                                &checker->held_map,    &checker->stored_map, &checker->shown_map,
+                                &checker->inbox_map,   &checker->place_map,  &checker->counter_map};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         map_close(maps[i]);
 }

@@ -198,7 +198,8 @@ static bool is_moment(const struct history_event *event, enum moment *moment, ui
     }
 }
 
-/* Of a message bound to a later counter: its first send, and what was answered since. */
+/* Of a message bound to a later counter: its first send, and no answer, since SENT does not say for
+ * which of the counters it speaks. */
 static bool counts(const struct checker *checker, size_t event)
 {
     uint32_t index = checker->refs[event].message;
@@ -206,8 +207,7 @@ static bool counts(const struct checker *checker, size_t event)
     if (index == NOTHING)
         return true;
     const struct checked_message *message = &checker->messages[index];
-    return op == HISTORY_SEND ? event == message->send
-                              : op != HISTORY_SENT || event >= message->bound;
+    return op == HISTORY_SEND ? event == message->send : op != HISTORY_SENT || message->bound == 0;
 }
 
 /* Chat by chat, then by time; a send answered at once counts twice. */

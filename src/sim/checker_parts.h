@@ -46,7 +46,7 @@ struct checked_message {
 
 /* One device in one chat, or one user in it (`read`). */
 struct checked_pair {
-    uint32_t held; /* entries of the chat held without a gap, counted from its first */
+    uint32_t held; /* of a user: entries of the chat stored without a gap, from its first */
     uint64_t delivered, read;
     size_t marks_event, read_event;
 };
@@ -69,7 +69,7 @@ struct checker {
     bool exhausted; /* some memory was refused: the verdict is worth nothing */
 
     struct map device_map, user_map, chat_map, message_map, pair_map, reader_map, held_map,
-        shown_map, inbox_map, place_map, counter_map;
+        stored_map, shown_map, inbox_map, place_map, counter_map;
     struct checked_device *devices;
     struct checked_user *users;
     struct checked_chat *chats;

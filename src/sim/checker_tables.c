@@ -21,6 +21,7 @@ static void open_maps(struct checker *checker)
     open_map(checker, &checker->pair_map, sizeof(uint32_t[2]));
     open_map(checker, &checker->reader_map, sizeof(uint32_t[2]));
     open_map(checker, &checker->held_map, sizeof(uint32_t[2]));
+    open_map(checker, &checker->stored_map, sizeof(uint32_t[2]));
     open_map(checker, &checker->shown_map, sizeof(uint32_t[2]));
     open_map(checker, &checker->inbox_map, sizeof(uint64_t[3]));
     open_map(checker, &checker->place_map, sizeof(uint32_t[2]));

@@ -32,15 +32,18 @@ bool checker_holds(const struct checker *checker, uint32_t device, uint32_t entr
     return map_find(&checker->held_map, key, NULL);
 }
 
-/* Everything up to number `cseq` that is a message stands on this device. */
-static bool holds_upto(struct checker *checker, uint32_t device, uint32_t chat_index, uint64_t cseq)
+/* Everything up to number `cseq` that is a message once stood on a device of this user, each on
+ * whichever: a mark stays true when a device is set back to an old copy, and when the newest were
+ * read on a new device and the older ones on another. */
+static bool stored_upto(struct checker *checker, uint32_t user, uint32_t chat_index, uint64_t cseq)
 {
     const struct checked_chat *chat = &checker->chats[chat_index];
-    struct checked_pair *pair = pair_of(checker, &checker->pair_map, device, chat_index);
+    struct checked_pair *pair = pair_of(checker, &checker->reader_map, user, chat_index);
     for (; pair->held < chat->entries_count; pair->held++) {
         uint32_t index = chat->entries + pair->held;
         const struct checked_entry *entry = &checker->entries[index];
-        if (!entry->system && !checker_holds(checker, device, index))
+        const uint32_t key[2] = {user, index};
+        if (!entry->system && !map_find(&checker->stored_map, key, NULL))
             return event_of(checker, entry->event)->cseq > cseq;
     }
     return true;
@@ -153,15 +156,6 @@ static uint32_t peer_of(const struct checker *checker, uint32_t chat_index, uint
     return NOTHING;
 }
 
-static bool anyone_holds(struct checker *checker, uint32_t user, uint32_t chat, uint64_t cseq)
-{
-    for (uint32_t device = checker->users[user].first_device; device != NOTHING;
-         device = checker->devices[device].next_of_user)
-        if (holds_upto(checker, device, chat, cseq))
-            return true;
-    return false;
-}
-
 static uint64_t head_of(const struct checker *checker, uint32_t chat_index)
 {
     const struct checked_chat *chat = &checker->chats[chat_index];
@@ -180,11 +174,12 @@ static void check_truth(struct checker *checker, size_t index, uint32_t user)
         violation_event(checker_found(checker, "I8", "delivered mark %llu is above the head of …%s",
                                       (unsigned long long)event->delivered, id),
                         index);
-    } else if (!anyone_holds(checker, user, chat, event->delivered)) {
+    } else if (!stored_upto(checker, user, chat, event->delivered)) {
         violation_event(
-            checker_found(checker, "I8",
-                          "delivered mark %llu of chat …%s: no device of that user holds all of it",
-                          (unsigned long long)event->delivered, id),
+            checker_found(
+                checker, "I8",
+                "delivered mark %llu of chat …%s: that user's devices do not hold all of it",
+                (unsigned long long)event->delivered, id),
             index);
     }
     const struct checked_pair *reader = pair_of(checker, &checker->reader_map, user, chat);
@@ -294,8 +289,13 @@ static void on_recv(struct checker *checker, size_t index)
     const struct checked_refs *refs = &checker->refs[index];
     const uint32_t key[2] = {refs->device, refs->entry};
     uint64_t old;
-    if (refs->entry != NOTHING)
+    if (refs->entry != NOTHING) {
         (void)checker_seen(checker, &checker->held_map, key, index, &old);
+        if (refs->user != NOTHING) {
+            const uint32_t stored[2] = {refs->user, refs->entry};
+            (void)checker_seen(checker, &checker->stored_map, stored, index, &old);
+        }
+    }
     on_inbox_number(checker, index);
 }
 

@@ -223,6 +223,8 @@ static void marked(struct observer *observer, const struct client *client,
 {
     struct history_event event = begin(observer, client, HISTORY_RECEIPT_RX);
     const struct client_chat *chat = client_chat_find(client, marks->chat_id.at);
+    if (observer->event->body_case != PB_HOST_EVENT_BODY_FRAME)
+        return; /* by the person itself */
     if (chat == NULL || (marks->delivered_by_all | marks->read_by_all) == 0)
         return;
     id_of(event.chat.at, marks->chat_id);

@@ -135,7 +135,9 @@ static void hurt_device(struct sim_world *world, struct sim_seat *seat, enum sim
     case SIM_MARK_OFFLINE: cut_off(world, seat); break;
     case SIM_MARK_NET_RESET: (void)sim_net_break(&device->net, false); break;
     case SIM_MARK_NET_HALF_OPEN: (void)sim_net_break(&device->net, true); break;
-    case SIM_MARK_NET_SLOW: sim_net_stall(&device->net, within(world, 1000, 5 * SECOND_US)); break;
+    case SIM_MARK_NET_SLOW:
+        sim_net_stall(&device->net, within(world, 1000, 1000 + world->swarm.net.slow_max_us));
+        break;
     case SIM_MARK_NET_DEAF:
         world->marks.count[SIM_MARK_NET_DEAF]++;
         device->deaf = true;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define GRACE_US 1000000u
+
 struct choice {
     enum sim_mark mark;
     uint32_t enabled;    /* of 1000 seeds */
@@ -58,4 +60,7 @@ void swarm_draw(struct swarm *swarm, uint64_t seed, uint32_t scale)
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++)
         if (prng_chance(&prng, choices[i].enabled))
             swarm->weights[choices[i].mark] = (uint32_t)prng_range(&prng, 1, choices[i].weight_max);
+    /* what was on its way longer than the checker's grace would look like sent after it (I18) */
+    if (swarm->weights[SIM_MARK_SIGN_OUT] > 0 && swarm->net.slow_max_us > GRACE_US)
+        swarm->net.slow_max_us = GRACE_US;
 }

@@ -173,6 +173,8 @@ static void seat_restore(struct sim_world *world, struct sim_seat *seat)
 static void seat_back(struct sim_seat *seat)
 {
     seat->back_us = SIM_NEVER;
+    if (seat->device.deaf && seat->signed_out)
+        sim_device_kill(&seat->device, true); /* what lies unread is from before: unread for ever */
     seat->device.deaf = seat->device.offline = false;
     if (seat->device.power == SIM_DEVICE_OFF)
         sim_device_start(&seat->device, 0);
