@@ -300,7 +300,8 @@ class Refusals(Scene):
 
     def test_texts(self):
         for flag, word in (("--help", "127.0.0.1:8787"), ("--version", "parleyd "),
-                           ("--help-config", "PARLEY_SHARDS"), ("--sample-config", "#shards = 1")):
+                           ("--help-config", "PARLEY_SHARDS"), ("--sample-config", "#shards = 1"),
+                           ("--limits", "FRAME_BYTES_MAX = 1048576")):
             done = run(parleyd, flag)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn(word, done.stdout)

@@ -7,7 +7,6 @@
 
 #include "adapters/system/system.h"
 #include "base/assert.h"
-#include "limits.h"
 
 static uint32_t share(const struct node *node, uint32_t of_all)
 {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "apps/parleyd/bounds.h"
 #include "apps/parleyd/node.h"
 #include "apps/parleyd/settings.h"
 #include "base/assert.h"
@@ -24,6 +25,7 @@ static const char help[] =
     "  parleyd --check [...]           only look: all errors of the settings at once\n"
     "  parleyd --help-config           every setting, its flag and its variable\n"
     "  parleyd --sample-config         a configuration file with the defaults\n"
+    "  parleyd --limits                every fixed bound, and why\n"
     "  parleyd --version\n"
     "\n"
     "  --config FILE                   read settings from FILE (or PARLEY_CONFIG)\n"
@@ -137,6 +139,7 @@ int main(int count, char **arguments)
     case SETTINGS_VERSION: (void)puts("parleyd " PARLEY_VERSION); return 0;
     case SETTINGS_HELP_CONFIG: print_text(config_help); return 0;
     case SETTINGS_SAMPLE: print_text(config_sample); return 0;
+    case SETTINGS_LIMITS: print_text(bounds_text); return 0;
     case SETTINGS_CHECK:
     case SETTINGS_RUN: break;
     }

@@ -118,6 +118,8 @@ static bool action_of(const char *word, enum settings_action *action)
         *action = SETTINGS_HELP_CONFIG;
     else if (is(word, "--sample-config"))
         *action = SETTINGS_SAMPLE;
+    else if (is(word, "--limits"))
+        *action = SETTINGS_LIMITS;
     else if (is(word, "--check"))
         *action = SETTINGS_CHECK;
     else

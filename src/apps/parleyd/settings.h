@@ -11,6 +11,7 @@ enum settings_action {
     SETTINGS_HELP,
     SETTINGS_HELP_CONFIG,
     SETTINGS_SAMPLE,
+    SETTINGS_LIMITS,
     SETTINGS_VERSION,
 };
 

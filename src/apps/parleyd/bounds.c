@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/parleyd/bounds.h"
+
+#include "apps/parleyd/node.h"
+#include "core/fold.h"
+#include "core/step.h"
+#include "core/username.h"
+#include "wire/devlist.h"
+#include "wire/envelope.h"
+#include "wire/policy.h"
+
+#define LIMIT(name, value, reason) \
+    _Static_assert((uint64_t)(name) == (value), "limits.def and the room of " #name " differ");
+#include "runtime/limits.def"
+#undef LIMIT
+
+static const struct bound {
+    const char *name;
+    uint64_t value;
+    const char *reason;
+} bounds[] = {
+#define LIMIT(name, value, reason) {#name, value, reason},
+#include "runtime/limits.def"
+#undef LIMIT
+};
+
+void bounds_text(struct buf *out)
+{
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        buf_text(out, bounds[i].name);
+        buf_text(out, " = ");
+        buf_decimal(out, bounds[i].value);
+        buf_text(out, ": ");
+        buf_text(out, bounds[i].reason);
+        buf_text(out, "\n");
+    }
+}
