@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "runtime/lane_read.h"
 
 #define ROUND_SHIFT 24u /* token: bit 63 | lane index 16 | append round 8 | emission 24 */
 
@@ -60,7 +61,7 @@ void lane_close(struct lane *lane)
 
 bool lane_idle(const struct lane *lane)
 {
-    return lane->in_flight == 0;
+    return lane->in_flight == 0 && lane->appends_in_flight == 0;
 }
 
 bool lane_full(const struct lane *lane)
@@ -72,7 +73,7 @@ void lane_check(const struct lane *lane)
 {
     assert(lane->folded <= lane->records_count && lane->records_count <= LANE_RECORDS_MAX);
     assert(lane->append_done <= lane->appended && lane->appended <= lane->emissions_count);
-    assert(lane->retry_count <= lane->in_flight || lane->in_flight == 0);
+    assert(lane->retry_count + lane->in_flight <= FOLD_WANTS_MAX);
     assert(lane->state != LANE_FILL || lane->emissions_count == 0 || lane->folded > 0);
 }
 
@@ -124,19 +125,11 @@ void lane_on_hole(struct lane *lane, uint64_t hole_end)
 
 /* ---- store ---- */
 
-static void submit(struct lane *lane, struct store_request *request)
-{
-    request->token = lane->token_base;
-    request->arena = &lane->arena;
-    lane->in_flight++;
-    lane->store->vtable->submit(lane->store, request);
-}
-
 static void submit_commit(struct lane *lane, const struct row_write *writes, size_t count)
 {
     struct store_request *request = &lane->requests[0];
     *request = (struct store_request){.op = STORE_COMMIT, .writes = writes, .writes_count = count};
-    submit(lane, request);
+    lane_submit(lane, request);
 }
 
 void lane_on_store(struct lane *lane, struct store_request *request)
@@ -155,7 +148,7 @@ static bool retried(struct lane *lane)
     size_t count = lane->retry_count;
     lane->retry_count = 0;
     for (size_t i = 0; i < count; i++)
-        submit(lane, lane->retry[i]);
+        lane_submit(lane, lane->retry[i]);
     return count > 0;
 }
 
@@ -192,7 +185,7 @@ static void start(struct lane *lane)
         if (request->rows == NULL)
             lane->state = LANE_FAILED;
         else
-            submit(lane, request);
+            lane_submit(lane, request);
         return;
     }
     uint64_t first = lane->bus->vtable->ends(lane->bus, lane->topic, lane->partition).first;
@@ -202,46 +195,6 @@ static void start(struct lane *lane)
 }
 
 /* ---- fold ---- */
-
-static void read_wants(struct lane *lane)
-{
-    lane->state = LANE_READ;
-    for (size_t i = lane->reads.read; i < lane->reads.count; i++) {
-        struct fold_want *want = &lane->reads.at[i];
-        struct store_request *request = &lane->requests[i];
-        if (overlay_covers(&lane->overlay, want))
-            continue;
-        want->rows = ARENA_ARRAY(&lane->arena, struct row, want->rows_max);
-        if (want->rows == NULL) {
-            lane->state = LANE_FAILED;
-            return;
-        }
-        lane->request_keys[i][0] = want->from;
-        lane->request_keys[i][1] = want->to;
-        *request = (struct store_request){.op = want->kind == FOLD_GET     ? STORE_GET
-                                                : want->kind == FOLD_RANGE ? STORE_RANGE
-                                                                           : STORE_BY_OFFSET,
-                                          .keys = lane->request_keys[i],
-                                          .keys_count = want->kind == FOLD_RANGE ? 2 : 1,
-                                          .rows = want->rows,
-                                          .rows_max = want->rows_max,
-                                          .stamp = want->stamp};
-        submit(lane, request);
-    }
-}
-
-static bool reads_done(struct lane *lane)
-{
-    for (size_t i = lane->reads.read; i < lane->reads.count; i++) {
-        struct fold_want *want = &lane->reads.at[i];
-        if (want->rows != NULL)
-            want->rows_count = lane->requests[i].rows_count;
-        if (overlay_merge(&lane->overlay, want, &lane->arena) != STATUS_OK)
-            return false;
-    }
-    lane->reads.read = lane->reads.count;
-    return true;
-}
 
 /* Append `count` items of `bytes_each` to an array in the arena; false when it is exhausted.
  * EXCEPTION: six parameters: an array is three of them, and C has no type for it. */
@@ -369,6 +322,7 @@ static bool late_join(struct lane *lane)
 static bool next_record(struct lane *lane)
 {
     memset(&lane->reads, 0, sizeof lane->reads);
+    lane->applied_seen = false;
     if (lane->children != NULL) {
         lane->children->record.place.sub = ++lane->sub;
         lane->at = &lane->children->record;
@@ -391,7 +345,7 @@ static bool next_record(struct lane *lane)
 static void fold_one(struct lane *lane)
 {
     if (fold_plan(lane->at, &lane->reads, &lane->arena)) {
-        read_wants(lane);
+        lane_read(lane);
         return;
     }
     struct fold_outcome *outcome = ARENA_NEW(&lane->arena, struct fold_outcome);
@@ -457,12 +411,15 @@ static void append_more(struct lane *lane)
             return;
         }
         lane->appended++;
+        lane->appends_in_flight++;
     }
 }
 
 void lane_on_appended(struct lane *lane, uint64_t token, enum status status)
 {
     size_t emission = token & ((1u << ROUND_SHIFT) - 1);
+    assert(lane->appends_in_flight > 0);
+    lane->appends_in_flight--;
     if (lane->state != LANE_APPEND || (token >> ROUND_SHIFT & 0xFF) != (lane->append_round & 0xFF))
         return;
     lane->append_done++;
@@ -518,7 +475,7 @@ static void batch_reset(struct lane *lane)
     lane->appended = lane->append_done = lane->append_failed = 0;
     lane->append_round++;
     lane->bare_count = 0;
-    lane->cut = false;
+    lane->cut = lane->behind = false;
     lane->notices = lane->notices_last = NULL;
 }
 
@@ -536,7 +493,7 @@ static bool advance(struct lane *lane)
         lane->state = next_record(lane) ? LANE_FOLD : LANE_FAILED;
         return true;
     case LANE_FOLD: fold_one(lane); return true;
-    case LANE_READ: lane->state = reads_done(lane) ? LANE_FOLD : LANE_FAILED; return true;
+    case LANE_READ: lane_read_done(lane); return true;
     case LANE_COMMIT: commit(lane); return true;
     case LANE_APPEND:
         if (!appends_finished(lane) || lane->state == LANE_FAILED)

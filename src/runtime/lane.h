@@ -106,13 +106,18 @@ struct lane {
     struct fold_emission *emissions;
     size_t emissions_count, emissions_room;
     size_t appended, append_done, append_failed; /* submitted, completed, first failed + 1 */
+    size_t appends_in_flight;                    /* of all rounds, of batches before too */
     uint32_t append_round;
     uint8_t bare[LANE_RECORDS_MAX][ID_BYTES];
     size_t bare_count;
     bool cut;
+    bool behind;       /* another owner is ahead: the overlay may be older than the store */
+    bool applied_seen; /* this record's head was seen applied, and the rest read after it */
+    bool verifying;    /* the head is read once more */
+    uint64_t head_stamp;
     struct lane_notice *notices, *notices_last;
     uint64_t verdicts[FOLD_UNREADABLE + 1]; /* counters by enum fold_verdict */
-    uint64_t holes;
+    uint64_t holes, overtaken, verified;
 };
 
 /* Do the largest record and what was folded before it fit into the rows of a batch? */
@@ -120,7 +125,7 @@ bool lane_bounds_fit(const struct lane_bounds *bounds);
 
 /* The bounds must fit. BUSY: no memory. */
 MUST_USE enum status lane_open(struct lane *lane, const struct lane_options *options);
-/* Only when nothing is in flight (lane_idle). */
+/* Only when nothing is in flight (lane_idle): a completion would meet the next lane. */
 void lane_close(struct lane *lane);
 
 /* A record of this partition; its bytes are copied. Without room it is turned away and consumed
@@ -137,5 +142,5 @@ void lane_on_store(struct lane *lane, struct store_request *request);
  * next step. */
 bool lane_step(struct lane *lane);
 
-bool lane_idle(const struct lane *lane); /* nothing in flight */
+bool lane_idle(const struct lane *lane); /* nothing in flight, appends included */
 void lane_check(const struct lane *lane);

@@ -69,7 +69,7 @@ void processor_close(struct processor *processor)
     for (uint32_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
         if (processor->lanes[i] == NULL)
             continue;
-        processor->lanes[i]->in_flight = 0;
+        processor->lanes[i]->in_flight = processor->lanes[i]->appends_in_flight = 0;
         lane_remove(processor, i);
     }
     live_close(&processor->live);

@@ -122,9 +122,10 @@ static enum status port_append(struct bus *port, enum topic topic, const uint8_t
     return STATUS_OK;
 }
 
-static void land(struct sim_bus *bus, struct sim_bus_flight *flight)
+/* `bytes` is ours. */
+static uint64_t entry_add(struct sim_bus *bus, struct sim_bus_log *log, const uint8_t *key,
+                          struct slice bytes)
 {
-    struct sim_bus_log *log = log_at(bus, flight->topic, flight->partition);
     if (log->count == log->room) {
         size_t room = log->room == 0 ? 256 : log->room * 2;
         struct sim_bus_entry *bigger = memory_array(room, sizeof *bigger);
@@ -138,13 +139,27 @@ static void land(struct sim_bus *bus, struct sim_bus_flight *flight)
     uint64_t skew = prng_below(&bus->prng, bus->options.skew_max_us + 1);
     struct sim_bus_entry *entry = &log->entries[log->count];
     *entry = (struct sim_bus_entry){
-        .landed_us = bus->now_us, .append_us = bus->now_us - skew, .bytes = flight->bytes};
+        .landed_us = bus->now_us, .append_us = bus->now_us - skew, .bytes = bytes};
     if (skew > bus->now_us)
         entry->append_us = bus->now_us;
-    memcpy(entry->key, flight->key, ID_BYTES);
-    flight->offset = log->count++;
+    memcpy(entry->key, key, ID_BYTES);
+    return log->count++;
+}
+
+static void land(struct sim_bus *bus, struct sim_bus_flight *flight)
+{
+    struct sim_bus_log *log = log_at(bus, flight->topic, flight->partition);
+    flight->offset = entry_add(bus, log, flight->key, flight->bytes);
     flight->landing = false;
     flight->bytes = SLICE_EMPTY;
+}
+
+void sim_bus_put(struct sim_bus *bus, const struct bus_record *record)
+{
+    uint32_t partition = bus_partition(record->key, bus->options.partitions);
+    struct sim_bus_log *log = log_at(bus, record->topic, partition);
+    (void)entry_add(bus, log, record->key, bytes_copy(record->bytes));
+    log->entries[log->count - 1].append_us = record->append_us;
 }
 
 static void report(struct sim_bus *bus, struct sim_bus_flight *flight)

@@ -114,6 +114,9 @@ void sim_bus_deinit(struct sim_bus *bus);
 /* The handle of a node. */
 struct bus *sim_bus_port(struct sim_bus *bus, uint32_t node);
 
+/* A record of nobody's lands now, with the time it says. */
+void sim_bus_put(struct sim_bus *bus, const struct bus_record *record);
+
 /* The clock stands at now_us (never falls): what is due lands, is reported. */
 void sim_bus_advance(struct sim_bus *bus, uint64_t now_us);
 /* When something is due next; UINT64_MAX: never. */

@@ -10,19 +10,11 @@
 
 #include <cmocka.h>
 
-#include "adapters/memory/memory_store.h"
 #include "base/memory.h"
-#include "base/prng.h"
-#include "ports/crypto.h"
+#include "fold_script.h"
 #include "runtime/processor.h"
-#include "wire/envelope.h"
-#include "wire/policy.h"
 
-#define RECORDS 160u
 #define LOG_MAX 8192u
-#define USERS   3u
-#define CHATS   2u
-#define DEVICES 6u /* two of each user */
 
 /* ---- a bus of two topics, or of one log ---- */
 
@@ -265,12 +257,12 @@ static bool life(struct world *world)
     return folded;
 }
 
-static void run(struct world *world, const struct test_bus *script, uint64_t seed, bool crashing)
+static void run(struct world *world, const struct script *script, uint64_t seed, bool crashing)
 {
     prng_init(&world->prng, seed);
-    for (size_t i = 0; i < script->counts[0]; i++)
-        put(&world->bus, script->logs[0][i].topic, script->logs[0][i].key,
-            script->logs[0][i].bytes);
+    for (size_t i = 0; i < script->count; i++)
+        put(&world->bus, script->entries[i].topic, script->entries[i].key,
+            script->entries[i].bytes);
     for (;;) {
         world->fuse = UINT64_MAX;
         if (crashing && world->crashes < 20)
@@ -282,236 +274,22 @@ static void run(struct world *world, const struct test_bus *script, uint64_t see
     }
 }
 
-/* ---- the script: what devices sent ---- */
-
-static uint8_t users[USERS][ID_BYTES], devices[DEVICES][ID_BYTES], chats[CHATS][ID_BYTES];
-
-struct naive {
-    uint8_t mids[CHATS][RECORDS][ID_BYTES];
-    size_t counts[CHATS];
-    uint64_t last[CHATS][DEVICES];
-    bool created[CHATS], removed[DEVICES];
-};
-
-static void names_make(void)
-{
-    for (uint8_t i = 0; i < USERS; i++)
-        memset(users[i], 0x11 * (i + 1), ID_BYTES);
-    for (uint8_t i = 0; i < DEVICES; i++)
-        memset(devices[i], 0xA0 + i, ID_BYTES);
-    for (size_t i = 0; i < CHATS; i++) {
-        uint8_t input[DIRECT_CHAT_INPUT_BYTES], hash[SHA256_BYTES];
-        direct_chat_input(users[i], users[i + 1], input);
-        struct slice part = SLICE_OF(input);
-        crypto_sha256(&part, 1, hash);
-        memcpy(chats[i], hash, ID_BYTES);
-    }
-}
-
-static void script_put(struct test_bus *script, size_t chat, const struct pb_record *record)
-{
-    put(script, TOPIC_MESSAGES, chats[chat], pb_record_pack_v1(record, script->arena));
-}
-
-static void script_create(struct test_bus *script, struct naive *naive, size_t chat,
-                          const uint8_t *mid, size_t side)
-{
-    uint8_t bytes[POLICY_DIRECT_BYTES];
-    struct policy_member a = {.role = POLICY_ROLE_OWNER}, b = {.role = POLICY_ROLE_OWNER};
-    struct slice leaves[4], owners[4];
-    struct buf policy = buf_over(bytes, sizeof bytes);
-    memcpy(a.user, users[chat], ID_BYTES);
-    memcpy(b.user, users[chat + 1], ID_BYTES);
-    policy_direct_write(&a, &b, &policy);
-    for (size_t i = 0; i < 4; i++) {
-        leaves[i] = slice_make(devices[chat * 2 + i], ID_BYTES);
-        owners[i] = slice_make(users[chat + i / 2], ID_BYTES);
-    }
-    struct pb_record record = {.body_case = PB_RECORD_BODY_CREATE};
-    record.body.create = (struct pb_create){.user_id = slice_make(users[chat + side], ID_BYTES),
-                                            .device_id = leaves[side * 2],
-                                            .mid = slice_make(mid, ID_BYTES),
-                                            .gen = 1,
-                                            .mls_epoch = 1,
-                                            .policy = buf_slice(&policy),
-                                            .leaves = leaves,
-                                            .leaves_count = 4,
-                                            .leaf_users = owners,
-                                            .leaf_users_count = 4};
-    script_put(script, chat, &record);
-    if (!naive->created[chat])
-        memcpy(naive->mids[chat][naive->counts[chat]++], mid, ID_BYTES);
-    naive->created[chat] = true;
-}
-
-static void script_send(struct test_bus *script, struct naive *naive, size_t chat,
-                        const uint8_t *mid)
-{
-    size_t device = prng_below(script->prng, DEVICES);
-    uint64_t sctr = naive->last[chat][device] + prng_below(script->prng, 100) / 90 + 1;
-    if (sctr > 1 && prng_chance(script->prng, 150))
-        sctr--;
-    uint8_t bytes[ENVELOPE_OVERHEAD_BYTES + 64] = {0};
-    struct buf envelope = buf_over(bytes, sizeof bytes);
-    struct envelope_header header = {.gen = 1, .mls_epoch = 1, .sctr = sctr};
-    bool stale = prng_chance(script->prng, 50);
-    header.mls_epoch += stale;
-    memcpy(header.chat, chats[chat], ID_BYTES);
-    memcpy(header.device, devices[device], ID_BYTES);
-    envelope_header_write(&header, &envelope);
-    buf_zero(&envelope, sizeof bytes - envelope.bytes);
-    struct pb_record record = {.body_case = PB_RECORD_BODY_ENTRY};
-    record.body.entry = (struct pb_chat_entry){.user_id = slice_make(users[device / 2], ID_BYTES),
-                                               .mid = slice_make(mid, ID_BYTES),
-                                               .envelope = buf_slice(&envelope)};
-    script_put(script, chat, &record);
-    bool user_in = device / 2 == chat || device / 2 == chat + 1;
-    if (!naive->created[chat] || !user_in || sctr != naive->last[chat][device] + 1)
-        return;
-    if (!naive->removed[device]) {
-        if (stale)
-            return; /* repairable: the counter stays free */
-        memcpy(naive->mids[chat][naive->counts[chat]++], mid, ID_BYTES);
-    }
-    naive->last[chat][device] = sctr; /* a final refusal consumes it too */
-}
-
-static void script_rest(struct test_bus *script, struct naive *naive, size_t chat)
-{
-    struct pb_record record = {.body_case = PB_RECORD_BODY_RECEIPT};
-    size_t user = chat + prng_below(script->prng, 2);
-    struct slice removed = slice_make(devices[DEVICES - 1], ID_BYTES);
-    record.body.receipt = (struct pb_receipt){
-        slice_make(users[user], ID_BYTES), prng_below(script->prng, naive->counts[chat] + 3),
-        prng_chance(script->prng, 300) ? prng_below(script->prng, naive->counts[chat] + 1) : 0};
-    if (chat == 1 && naive->created[chat] && prng_chance(script->prng, 60)) {
-        record = (struct pb_record){.body_case = PB_RECORD_BODY_DEVICE_CHANGE};
-        record.body.device_change =
-            (struct pb_device_change){slice_make(users[2], ID_BYTES), 2, &removed, 1};
-        if (!naive->removed[DEVICES - 1])
-            memset(naive->mids[chat][naive->counts[chat]++], 0, ID_BYTES);
-        naive->removed[DEVICES - 1] = true;
-    }
-    script_put(script, chat, &record);
-}
-
-static void script_make(struct test_bus *script, struct naive *naive)
-{
-    for (uint32_t i = 0; i < RECORDS; i++) {
-        uint8_t mid[ID_BYTES] = {1, (uint8_t)(i >> 8), (uint8_t)i};
-        size_t chat = prng_below(script->prng, CHATS);
-        if (prng_chance(script->prng, naive->created[chat] ? 20 : 500))
-            script_create(script, naive, chat, mid, prng_below(script->prng, 2));
-        else if (prng_chance(script->prng, 600))
-            script_send(script, naive, chat, mid);
-        else
-            script_rest(script, naive, chat);
-    }
-}
-
-/* ---- the checks ---- */
-
-/* On one machine everything is equal; in a fleet a repeat may take a useq of its own. */
-static bool compared(enum table table, bool single)
-{
-    return (single && table != TABLE_META) || table == TABLE_CHAT_HEAD || table == TABLE_SENDER ||
-           table == TABLE_MSG || table == TABLE_MEMBER || table == TABLE_MARK;
-}
-
-static const struct row *next_row(struct memory_db *db, const struct row *row, bool single)
-{
-    do
-        row = memory_db_next(db, row == NULL ? NULL : &row->key);
-    while (row != NULL && !compared(row->key.table, single));
-    return row;
-}
-
-static void same_rows(struct memory_db *a, struct memory_db *b, bool single)
-{
-    const struct row *left = next_row(a, NULL, single), *right = next_row(b, NULL, single);
-    while (left != NULL && right != NULL) {
-        assert_int_equal(row_key_compare(&left->key, &right->key), 0);
-        assert_true(slice_equal(left->value, right->value));
-        assert_memory_equal(left->columns, right->columns, sizeof left->columns);
-        left = next_row(a, left, single);
-        right = next_row(b, right, single);
-    }
-    assert_true(left == NULL && right == NULL);
-}
-
-static void as_the_model_says(struct memory_db *db, const struct naive *naive)
-{
-    size_t seen[CHATS] = {0};
-    struct arena arena;
-    arena_init(&arena, (size_t)64 << 20);
-    for (const struct row *row = memory_db_next(db, NULL); row != NULL;
-         row = memory_db_next(db, &row->key)) {
-        struct pb_msg_row msg;
-        if (row->key.table != TABLE_MSG)
-            continue;
-        size_t chat = memcmp(row->key.a, chats[0], ID_BYTES) == 0 ? 0 : 1;
-        assert_true(fold_decode(&pb_msg_row_type, row, &arena, &msg));
-        assert_int_equal(row->key.n, seen[chat] + 1);
-        static const uint8_t none[ID_BYTES];
-        struct slice mid = msg.entry.body_case == PB_ENTRY_BODY_MESSAGE ? msg.entry.body.message.mid
-                                                                        : msg.entry.body.member.mid;
-        assert_true(seen[chat] < naive->counts[chat]);
-        assert_memory_equal(mid.bytes == 0 ? none : mid.at, naive->mids[chat][seen[chat]],
-                            ID_BYTES);
-        seen[chat]++;
-    }
-    for (size_t i = 0; i < CHATS; i++)
-        assert_int_equal(seen[i], naive->counts[i]);
-    arena_deinit(&arena);
-}
-
-/* Every member's inbox: useq dense up to its head, every number of the chat once and in order. */
-static void chains_are_dense(struct memory_db *db, const struct naive *naive)
-{
-    uint64_t useq[USERS] = {0}, cseq[USERS][CHATS] = {{0}};
-    struct arena arena;
-    arena_init(&arena, (size_t)64 << 20);
-    for (const struct row *row = memory_db_next(db, NULL); row != NULL;
-         row = memory_db_next(db, &row->key)) {
-        struct pb_inbox_row pointer;
-        if (row->key.table != TABLE_INBOX)
-            continue;
-        size_t user = row->key.a[0] / 0x11 - 1u;
-        assert_true(fold_decode(&pb_inbox_row_type, row, &arena, &pointer));
-        assert_int_equal(row->key.n, ++useq[user]);
-        if (pointer.cseq == 0)
-            continue;
-        size_t chat = memcmp(pointer.chat_id.at, chats[0], ID_BYTES) == 0 ? 0 : 1;
-        assert_int_equal(pointer.cseq, ++cseq[user][chat]);
-    }
-    for (size_t chat = 0; chat < CHATS; chat++) {
-        for (size_t user = 0; user < USERS; user++) {
-            bool in = user == chat || user == chat + 1;
-            assert_int_equal(cseq[user][chat], in ? naive->counts[chat] : 0);
-        }
-    }
-    arena_deinit(&arena);
-}
-
 static void one_seed(uint64_t seed, bool single)
 {
-    static struct world script, calm, rough;
-    static struct naive naive;
-    memset(&naive, 0, sizeof naive);
-    world_open(&script, true);
+    static struct world calm, rough;
+    static struct script script;
+    script_open(&script, seed);
     world_open(&calm, single);
     world_open(&rough, single);
-    script.fuse = UINT64_MAX;
-    prng_init(&script.prng, seed);
-    script_make(&script.bus, &naive);
-    run(&calm, &script.bus, seed, false);
-    run(&rough, &script.bus, seed + 1, true);
+    run(&calm, &script, seed, false);
+    run(&rough, &script, seed + 1, true);
     assert_true(rough.crashes > 0);
-    same_rows(&calm.db, &rough.db, single);
-    as_the_model_says(&calm.db, &naive);
-    chains_are_dense(&calm.db, &naive);
-    chains_are_dense(&rough.db, &naive);
-    world_close(&script);
+    script_same_rows(&calm.db, &rough.db, single);
+    script_as_the_model_says(&calm.db, &script);
+    script_chains_are_dense(&calm.db, &script);
+    script_chains_are_dense(&rough.db, &script);
+    script_receipts_not_lost(&calm.db, &rough.db);
+    script_close(&script);
     world_close(&calm);
     world_close(&rough);
 }
@@ -521,7 +299,6 @@ static void one_seed(uint64_t seed, bool single)
 static void crashes_on_one_machine(void **state)
 {
     (void)state;
-    names_make();
     for (uint64_t seed = 1; seed <= SEEDS; seed++)
         one_seed(seed, true);
 }
@@ -529,7 +306,6 @@ static void crashes_on_one_machine(void **state)
 static void crashes_in_a_fleet(void **state)
 {
     (void)state;
-    names_make();
     for (uint64_t seed = 1; seed <= SEEDS; seed++)
         one_seed(seed, false);
 }
