@@ -11,7 +11,7 @@
 
 #define OWN_MAX          1024
 #define PAGE_ROWS        128
-#define RECENT_ROWS      10
+#define RECENT_ROWS      10u
 #define OUTBOX_FULL      512 /* stdin waits */
 #define LAST_ARENA_BYTES ((size_t)64 << 20)
 
@@ -159,7 +159,7 @@ static void show_one(struct talk *talk, const struct shown *shown)
     talk->closed |= !show_message(talk->app, talk->chat, shown);
 }
 
-static enum app_exit show_new(struct talk *talk, bool recent)
+static enum app_exit show_new(struct talk *talk)
 {
     uint64_t upto = talk->shown;
     bool others = false;
@@ -170,10 +170,7 @@ static enum app_exit show_new(struct talk *talk, bool recent)
     while (talk->shown < upto && !talk->closed) {
         arena_reset(&talk->arena);
         struct shown *page = ARENA_ARRAY(&talk->arena, struct shown, PAGE_ROWS);
-        struct show_range range = {.from = talk->shown + 1,
-                                   .to = upto,
-                                   .max = recent ? RECENT_ROWS : PAGE_ROWS,
-                                   .newest = recent};
+        struct show_range range = {.from = talk->shown + 1, .to = upto, .max = PAGE_ROWS};
         size_t count = 0;
         if (!page ||
             show_rows(talk->app, talk->chat, range, page, &count, &talk->arena) != STATUS_OK) {
@@ -192,6 +189,14 @@ static enum app_exit show_new(struct talk *talk, bool recent)
     read.body.read = (struct pb_command_read){.chat_id = slice_make(talk->chat->id, ID_BYTES),
                                               .upto = talk->shown};
     return app_command(talk->app, &read);
+}
+
+/* All that was not read, and at least the last few. */
+static void begin_at_unread(struct talk *talk)
+{
+    const struct client_chat *chat = talk->chat;
+    uint64_t recent = chat->head > RECENT_ROWS ? chat->head - RECENT_ROWS : 0;
+    talk->shown = chat->own_read < recent ? chat->own_read : recent;
 }
 
 /* ---- what is typed ---- */
@@ -312,7 +317,7 @@ static enum app_exit talk_on(struct talk *talk)
             return ending;
         on_notices(talk);
         if (stepped)
-            ending = show_new(talk, false);
+            ending = show_new(talk);
         else if (app_is_over(app))
             return ended(talk);
         tell_ticks(talk);
@@ -362,7 +367,8 @@ enum app_exit command_chat(struct app *app)
     if (talk.line.terminal)
         app_say("talking with %s; Ctrl-D ends it", app->options.words[0]);
     talk.hidden = true;
-    ending = show_new(&talk, true);
+    begin_at_unread(&talk);
+    ending = show_new(&talk);
     if (ending == APP_GOES_ON)
         ending = talk_on(&talk);
     line_hide(&talk.line);
