@@ -183,14 +183,18 @@ static void tell_connection(struct app *app)
     uint64_t now = host_mono_ms();
     if (app->state == PB_CLIENT_STATE_SYNCED && app->told_lost) {
         app->told_lost = false;
-        app_say("connected again");
+        (void)snprintf(app->news, sizeof app->news, "connected again");
+    } else if (app->state == PB_CLIENT_STATE_OFFLINE && !app->told_lost && !host->offline) {
+        uint64_t wait = host->client.retry_at > now ? host->client.retry_at - now : 0;
+        app->told_lost = true;
+        (void)snprintf(app->news, sizeof app->news, "%s; trying again in %" PRIu64 " s",
+                       host->trouble[0] ? host->trouble : "the server is busy and asks to wait",
+                       (wait + 999) / 1000);
     }
-    if (app->state != PB_CLIENT_STATE_OFFLINE || app->told_lost || host->offline)
-        return;
-    app->told_lost = true;
-    uint64_t wait = host->client.retry_at > now ? (host->client.retry_at - now + 999) / 1000 : 0;
-    app_say("%s; trying again in %" PRIu64 " s",
-            host->trouble[0] ? host->trouble : "the server is busy and asks to wait", wait);
+    if (!app->keeps_news && app->news[0]) {
+        app_say("%s", app->news);
+        app->news[0] = '\0';
+    }
 }
 
 enum app_exit app_turn(struct app *app, uint64_t until_ms, bool *stepped)

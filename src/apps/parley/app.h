@@ -46,6 +46,8 @@ struct app {
     uint64_t deadline_ms;      /* monotonic; UINT64_MAX: none */
     bool patient;              /* goes on trying without a network */
     bool told_lost, told_wait; /* once per loss */
+    bool keeps_news;           /* the command itself tells `news`, and empties it */
+    char news[200];            /* of the connection, or "" */
     uint32_t commands;         /* numbers given to commands */
     uint32_t awaited;          /* the command whose result is wanted */
     struct app_result result;

@@ -315,6 +315,11 @@ static enum app_exit talk_on(struct talk *talk)
         enum app_exit ending = app_turn(app, UINT64_MAX, &stepped);
         if (ending != APP_GOES_ON)
             return ending;
+        if (app->news[0]) {
+            hide(talk);
+            app_say("%s", app->news);
+            app->news[0] = '\0';
+        }
         on_notices(talk);
         if (stepped)
             ending = show_new(talk);
@@ -359,7 +364,7 @@ enum app_exit command_chat(struct app *app)
         ending = find_chat(&talk);
     if (ending != APP_GOES_ON)
         return ending;
-    app->patient = true;
+    app->patient = app->keeps_news = true;
     if (!app->options.has_timeout)
         app->deadline_ms = UINT64_MAX;
     arena_init(&talk.arena, LAST_ARENA_BYTES);

@@ -124,6 +124,8 @@ void show_body(struct buf *out, const struct shown *shown, int indent)
 {
     if (!shown->row.system && !shown->row.readable)
         buf_text(out, shown->row.envelope_hash.bytes ? "(could not be verified)" : "(deleted)");
+    else if (shown->row.system && slice_equal(text_of(shown), SLICE_LITERAL("created")))
+        buf_text(out, "the chat begins");
     else
         text_neutral(out, text_of(shown), indent);
 }
