@@ -28,6 +28,8 @@
 #define CLIENT_SPANS_MAX     64
 #define CLIENT_HIDDEN_MAX    128
 #define CLIENT_REMOVED_MAX   32
+#define CLIENT_VOIDED_MAX    64
+#define CLIENT_TRIES_MAX     5  /* repairable refusals of one message, then it fails */
 #define CLIENT_DEVICES_MAX   64 /* of one user, over all its lists */
 #define CLIENT_BYTES_DEFAULT ((size_t)64 << 20)
 
@@ -50,6 +52,8 @@ struct client_chat {
         uint64_t cseq;
     } removed[CLIENT_REMOVED_MAX];
     uint32_t removed_count;
+    uint64_t voided[CLIENT_VOIDED_MAX]; /* own counters finally refused, not told yet */
+    uint32_t voided_count;
     uint64_t load_upto, next_sctr, snapshot_sctr, joined;
     uint8_t create_mid[ID_BYTES];
     bool created, create_wanted;
@@ -64,7 +68,12 @@ struct client_entry {
     uint8_t mid[ID_BYTES];
     uint64_t sctr, made_ms, sent_ms;
     enum pb_outbox_state state;
-    bool reseal, flying; /* flying: sent on this connection since the chat last started anew */
+    /* filler: FAILED, but its counter is free: `void` content goes under it */
+    bool reseal, filler;
+    uint32_t reason, tries;
+    /* of this connection: sent since the chat last started anew; refused since it was last sent;
+     * a filler that waits for the next connection or message */
+    bool flying, refused, parked;
     struct slice envelope, content;
 };
 

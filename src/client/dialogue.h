@@ -24,7 +24,8 @@ struct host {
     size_t frame_count, shown, failed;
     uint64_t now, random;
     struct pb_notice_result result;
-    struct pb_notice_tick tick; /* the last one */
+    struct pb_notice_tick tick;    /* the last one */
+    struct pb_notice_message last; /* the last row told of: valid until the next step */
     size_t ticks[PB_TICK_FAILED + 1];
     bool connect, close, wipe;
     uint32_t last_req, epoch; /* epoch: the server's log epoch */
@@ -65,6 +66,7 @@ void send_to(struct host *host, const char *name, const char *text);
 void push(struct host *host, uint64_t useq, const struct pb_entry *entry);
 struct pb_entry created(const struct pb_chat_create *create, const struct host *by, uint64_t cseq);
 struct pb_entry message(const struct pb_send *send, const struct host *by, uint64_t cseq);
+/* A final reason spends the counter. */
 struct pb_entry rejected(const struct pb_send *send, const struct host *by, enum pb_error_code why);
 struct pair talking(void);
 void end(struct pair pair);

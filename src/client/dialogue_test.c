@@ -125,6 +125,7 @@ void step(struct host *host, struct pb_host_event *event)
         const struct pb_notice *notice = &host->out.notices[i];
         if (notice->body_case == PB_NOTICE_BODY_MESSAGE) {
             assert_true(inserted[notice->body.message.op]); /* no notice for a row that was there */
+            host->last = notice->body.message;
             host->shown += notice->body.message.readable && !notice->body.message.system;
         }
         if (notice->body_case == PB_NOTICE_BODY_RESULT)
@@ -382,7 +383,8 @@ struct pb_entry rejected(const struct pb_send *send, const struct host *by, enum
                                                .mid = send->mid,
                                                .device_id = slice_make(by->client.device, 16),
                                                .sctr = send->sctr,
-                                               .reason = (uint32_t)why};
+                                               .reason = (uint32_t)why,
+                                               .consumed = why >= PB_ERROR_CODE_NOT_MEMBER};
     return entry;
 }
 

@@ -36,8 +36,14 @@ struct client_user *rows_user_new(struct client *client, const uint8_t id[ID_BYT
 bool outbox_compose(struct client *client, struct client_chat *chat, struct slice text,
                     uint32_t command);
 void outbox_pump(struct client *client); /* send what is due, oldest first */
+void outbox_unpark(struct client *client, const struct client_chat *chat);
+void outbox_tick(struct client *client, const struct client_entry *entry, enum pb_tick which,
+                 uint64_t cseq, uint32_t reason);
+void outbox_resend(struct client_chat *chat, uint64_t at_mono);
+
+/* refusals.c; content: of the own message, NULL = not readable */
 void outbox_settle(struct client *client, struct client_chat *chat,
-                   const struct pb_message *message);
+                   const struct pb_message *message, const struct pb_content *content);
 void outbox_sent(struct client *client, const struct pb_sent *sent);
 void outbox_rejected(struct client *client, const struct pb_rejected *rejected);
 void outbox_repeat(struct client *client, const struct pb_repeat *repeat);
@@ -45,7 +51,7 @@ void outbox_error(struct client *client, const struct client_request *request,
                   const struct pb_error *error);
 void outbox_loaded(struct client *client, struct client_chat *chat);
 void outbox_chat_exists(struct client *client, struct client_chat *chat);
-void outbox_resend(struct client_chat *chat, uint64_t at_mono);
+void outbox_fail(struct client *client, struct client_entry *entry, uint32_t reason, bool consumed);
 
 /* timeline.c: false = waits for a device list, nothing was changed. */
 bool timeline_message(struct client *client, const struct pb_message *message);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A message from compose until its mid returns: OPEN ─SENT→ SENT ─own mid in the log→ gone
- * (settled);
- * repairable REJECTED → OPEN, same mid, same counter; final REJECTED → FAILED. Rules: e2ee
- * §6.2–6.4. */
+ * (settled). What else may become of it: refusals.c. Rules: e2ee §6.2–6.4. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -12,10 +10,9 @@
 #include "wire/devlist.h"
 
 #define TEXT_BYTES_MAX     16384u
-#define FINAL_FIRST        PB_ERROR_CODE_NOT_MEMBER
 #define REQUESTS_FOR_SENDS (CLIENT_REQUESTS_MAX / 2)
 
-static void tick(struct client *client, const struct client_entry *entry, enum pb_tick which,
+void outbox_tick(struct client *client, const struct client_entry *entry, enum pb_tick which,
                  uint64_t cseq, uint32_t reason)
 {
     struct pb_notice *notice = mind_notice(client, PB_NOTICE_BODY_TICK);
@@ -30,22 +27,31 @@ static void tick(struct client *client, const struct client_entry *entry, enum p
     };
 }
 
+static struct slice content_of(struct client *client, const struct client_entry *entry)
+{
+    struct pb_content nothing = {
+        .ts = client->now_ms, .body_case = PB_CONTENT_BODY_VOID_, .log_epoch = client->log_epoch};
+    return entry->filler ? pb_content_pack(&nothing, &client->step) : entry->content;
+}
+
 static bool seal(struct client *client, struct client_entry *entry)
 {
     const struct client_chat *chat = entry->chat;
-    struct envelope_header header = {.kind = PB_MESSAGE_KIND_NORMAL,
+    struct slice content = content_of(client, entry);
+    struct envelope_header header = {.kind = entry->filler ? PB_MESSAGE_KIND_SILENT
+                                                           : PB_MESSAGE_KIND_NORMAL,
                                      .gen = (uint16_t)chat->gen,
                                      .mls_epoch = chat->mls_epoch,
                                      .sctr = entry->sctr};
     uint8_t key[E2EE_KEY_BYTES], context_bytes[ENVELOPE_CONTEXT_BYTES];
-    size_t padded_bytes = envelope_padded_bytes(entry->content.bytes);
+    size_t padded_bytes = envelope_padded_bytes(content.bytes);
     struct buf padded = buf_in(&client->step, padded_bytes);
     struct buf out = buf_in(&client->step, ENVELOPE_OVERHEAD_BYTES + padded_bytes);
     struct buf context = buf_over(context_bytes, sizeof context_bytes);
     memcpy(header.chat, chat->id, ID_BYTES);
     memcpy(header.device, client->device, ID_BYTES);
     mind_random(client, header.nonce, sizeof header.nonce);
-    envelope_pad(entry->content, &padded);
+    envelope_pad(content, &padded);
     envelope_header_write(&header, &out);
     if (out.overflow || padded.overflow)
         return false;
@@ -73,8 +79,11 @@ bool outbox_compose(struct client *client, struct client_chat *chat, struct slic
         return false;
     }
     struct client_entry *entry = &client->outbox[client->outbox_count];
-    struct pb_content content = {
-        .ts = client->now_ms, .body_case = PB_CONTENT_BODY_TEXT, .log_epoch = client->log_epoch};
+    struct pb_content content = {.ts = client->now_ms,
+                                 .body_case = PB_CONTENT_BODY_TEXT,
+                                 .log_epoch = client->log_epoch,
+                                 .voided = chat->voided,
+                                 .voided_count = chat->voided_count};
     uint8_t random[10];
     content.body.text.text = text;
     memset(entry, 0, sizeof *entry);
@@ -89,10 +98,11 @@ bool outbox_compose(struct client *client, struct client_chat *chat, struct slic
         return false;
     }
     client->outbox_count++;
+    outbox_unpark(client, chat);
     chat->next_sctr++;
     chat->dirty = true;
     rows_store_entry(client, entry);
-    tick(client, entry, PB_TICK_CLOCK, 0, 0);
+    outbox_tick(client, entry, PB_TICK_CLOCK, 0, 0);
     struct pb_notice_result *result = mind_result_of(client, command);
     if (result) {
         result->mid = arena_copy(&client->step, slice_make(entry->mid, ID_BYTES));
@@ -113,10 +123,21 @@ static struct client_entry *next_to_send(struct client *client, const struct cli
     struct client_entry *best = NULL;
     for (uint32_t i = 0; i < client->outbox_count; i++) {
         struct client_entry *entry = &client->outbox[i];
-        if (entry->chat == chat && !entry->flying && (!best || entry->sctr < best->sctr))
+        if (entry->chat == chat && !entry->flying && !entry->parked &&
+            (!best || entry->sctr < best->sctr))
             best = entry;
     }
     return best;
+}
+
+/* Give the fillers of a chat another try. */
+void outbox_unpark(struct client *client, const struct client_chat *chat)
+{
+    for (uint32_t i = 0; i < client->outbox_count; i++)
+        if (client->outbox[i].chat == chat && client->outbox[i].parked) {
+            client->outbox[i].parked = false;
+            client->outbox[i].flying = false;
+        }
 }
 
 static void create(struct client *client, struct client_chat *chat)
@@ -171,15 +192,19 @@ static void pump_chat(struct client *client, struct client_chat *chat)
     if (peer && peer->broken)
         return; /* nothing is sent to that user */
     if (!chat->created) {
-        if (!chat->create_sent && (entry || chat->create_wanted))
+        if (!chat->create_sent && ((entry && !entry->filler) || chat->create_wanted))
             create(client, chat);
         return;
     }
     for (; entry && client->request_count < REQUESTS_FOR_SENDS;
          entry = next_to_send(client, chat)) {
         if (entry->reseal) {
-            if (!seal(client, entry))
-                return;
+            if (!seal(client, entry)) { /* its key is gone: the counter goes by a filler, later */
+                entry->parked = true;
+                if (!entry->filler)
+                    outbox_fail(client, entry, entry->reason, false);
+                continue;
+            }
             rows_store_entry(client, entry);
         }
         struct pb_frame frame = {.body_case = PB_FRAME_BODY_SEND};
@@ -192,6 +217,7 @@ static void pump_chat(struct client *client, struct client_chat *chat)
             return;
         chat->start_next = false;
         entry->flying = true;
+        entry->refused = false;
     }
 }
 
@@ -218,189 +244,4 @@ void outbox_pump(struct client *client)
             start_anew(client, chat);
         pump_chat(client, chat);
     }
-}
-
-static struct client_entry *entry_by_mid(struct client *client, struct slice mid)
-{
-    for (uint32_t i = 0; i < client->outbox_count; i++)
-        if (mid.bytes == ID_BYTES && memcmp(client->outbox[i].mid, mid.at, ID_BYTES) == 0)
-            return &client->outbox[i];
-    return NULL;
-}
-
-static struct client_entry *entry_by_sctr(struct client *client, const struct client_chat *chat,
-                                          uint64_t sctr)
-{
-    for (uint32_t i = 0; i < client->outbox_count; i++)
-        if (client->outbox[i].chat == chat && client->outbox[i].sctr == sctr)
-            return &client->outbox[i];
-    return NULL;
-}
-
-static void entry_remove(struct client *client, struct client_entry *entry)
-{
-    *entry = client->outbox[--client->outbox_count];
-}
-
-static void fail(struct client *client, struct client_entry *entry, uint32_t reason)
-{
-    uint8_t key[24];
-    struct buf buf = buf_over(key, sizeof key);
-    struct pb_client_outbox row = {.mid = slice_make(entry->mid, ID_BYTES),
-                                   .sctr = entry->sctr,
-                                   .state = PB_OUTBOX_STATE_FAILED,
-                                   .envelope = entry->envelope,
-                                   .content = entry->content,
-                                   .reason = reason,
-                                   .made_ms = entry->made_ms};
-    buf_put(&buf, slice_make(entry->chat->id, ID_BYTES));
-    buf_u64be(&buf, entry->sctr);
-    mind_store(client, PB_STORE_OP_KIND_PUT, PB_TABLE_OUTBOX, buf_slice(&buf),
-               pb_client_outbox_pack_v1(&row, &client->step));
-    tick(client, entry, PB_TICK_FAILED, 0, reason);
-    entry_remove(client, entry);
-}
-
-void outbox_sent(struct client *client, const struct pb_sent *sent)
-{
-    struct client_entry *entry = entry_by_mid(client, sent->mid);
-    if (sent->has_witness) {
-        client->log_witness = mind_keep(client, pb_witness_pack(&sent->witness, &client->step));
-        client->meta_dirty = true;
-    }
-    if (!entry || entry->state == PB_OUTBOX_STATE_SENT)
-        return;
-    entry->state = PB_OUTBOX_STATE_SENT;
-    entry->sent_ms = client->now_ms;
-    rows_store_entry(client, entry);
-    tick(client, entry, PB_TICK_SENT, 0, 0);
-    client->settle_at = client->mono_ms + 10000;
-}
-
-void outbox_settle(struct client *client, struct client_chat *chat,
-                   const struct pb_message *message)
-{
-    struct client_entry *entry = entry_by_mid(client, message->mid);
-    if (message->sctr >= chat->next_sctr) {
-        chat->next_sctr = message->sctr + 1;
-        chat->dirty = true;
-    }
-    if (entry && entry->chat == chat) {
-        rows_delete_entry(client, chat->id, entry->sctr);
-        tick(client, entry, PB_TICK_SENT, message->cseq, 0);
-        entry_remove(client, entry);
-    } else if (!entry_by_sctr(client, chat, message->sctr)) {
-        /* a failure that was none: the log wins */
-        rows_delete_entry(client, chat->id, message->sctr);
-    }
-}
-
-void outbox_chat_exists(struct client *client, struct client_chat *chat)
-{
-    chat->created = chat->dirty = true;
-    chat->create_wanted = false;
-    memset(chat->create_mid, 0, ID_BYTES);
-    outbox_resend(chat, client->mono_ms);
-}
-
-/* The chat was not created; what waits for it fails if the reason is final. */
-static void create_rejected(struct client *client, struct client_chat *chat, uint32_t reason)
-{
-    if (reason == PB_ERROR_CODE_CHAT_EXISTS) {
-        outbox_chat_exists(client, chat);
-        return;
-    }
-    memset(chat->create_mid, 0, ID_BYTES); /* it may be wanted again with other leaves */
-    chat->create_sent = chat->create_wanted = false;
-    chat->dirty = true;
-    for (uint32_t i = client->outbox_count; i-- > 0;)
-        if (client->outbox[i].chat == chat && reason >= FINAL_FIRST)
-            fail(client, &client->outbox[i], reason);
-}
-
-void outbox_rejected(struct client *client, const struct pb_rejected *rejected)
-{
-    struct client_chat *chat = client_chat_find(client, rejected->chat_id.at);
-    struct client_entry *entry = entry_by_mid(client, rejected->mid);
-    if (!chat || memcmp(rejected->device_id.at, client->device, ID_BYTES) != 0)
-        return;
-    if (!id_is_zero(chat->create_mid) &&
-        memcmp(rejected->mid.at, chat->create_mid, ID_BYTES) == 0) {
-        create_rejected(client, chat, rejected->reason);
-        return;
-    }
-    if (!entry || entry->chat != chat)
-        return;
-    if (rejected->reason >= FINAL_FIRST) {
-        fail(client, entry, rejected->reason);
-        return;
-    }
-    if (rejected->reason != PB_ERROR_CODE_SCTR_EXPECTED && rejected->gen) {
-        entry->reseal = true;
-        if (rejected->gen > chat->gen ||
-            (rejected->gen == chat->gen && rejected->mls_epoch > chat->mls_epoch)) {
-            chat->gen = rejected->gen;
-            chat->mls_epoch = rejected->mls_epoch;
-            chat->floor = rejected->floor;
-            chat->dirty = true;
-        }
-    }
-    if (entry->state != PB_OUTBOX_STATE_OPEN || entry->reseal) {
-        entry->state = PB_OUTBOX_STATE_OPEN;
-        rows_store_entry(client, entry);
-    }
-    tick(client, entry, PB_TICK_CLOCK, 0, rejected->reason);
-    outbox_resend(chat, client->mono_ms + 50 + mind_jitter(client, 100));
-}
-
-void outbox_repeat(struct client *client, const struct pb_repeat *repeat)
-{
-    struct client_chat *chat = client_chat_find(client, repeat->chat_id.at);
-    struct client_entry *entry = chat ? entry_by_sctr(client, chat, repeat->sctr) : NULL;
-    if (!entry || chat->load_upto || memcmp(repeat->device_id.at, client->device, ID_BYTES) != 0)
-        return;
-    if (repeat->sctr == repeat->last && repeat->last_mid.bytes == ID_BYTES &&
-        memcmp(repeat->last_mid.at, entry->mid, ID_BYTES) == 0)
-        return; /* bound to this very message: it comes by itself */
-    uint64_t highest = repeat->last >= chat->next_sctr ? repeat->last : chat->next_sctr - 1;
-    rows_delete_entry(client, chat->id, entry->sctr);
-    entry->sctr = highest + 1;
-    chat->next_sctr = entry->sctr + 1;
-    chat->dirty = true;
-    entry->state = PB_OUTBOX_STATE_OPEN;
-    entry->reseal = true; /* the counter is bound by the envelope */
-    rows_store_entry(client, entry);
-    tick(client, entry, PB_TICK_CLOCK, 0, PB_ERROR_CODE_SCTR_EXPECTED);
-    outbox_resend(chat, client->mono_ms);
-}
-
-void outbox_error(struct client *client, const struct client_request *request,
-                  const struct pb_error *error)
-{
-    struct client_chat *chat = client_chat_find(client, request->id);
-    uint64_t wait = error->retry_ms + 200 + mind_jitter(client, error->retry_ms / 2 + 800);
-    if (!chat)
-        return;
-    if (request->kind == PB_FRAME_BODY_CHAT_CREATE)
-        chat->create_sent = false;
-    if (error->code == PB_ERROR_CODE_BAD_FRAME || error->code == PB_ERROR_CODE_DENIED ||
-        error->code == PB_ERROR_CODE_UNSUPPORTED)
-        wait += 30000; /* a bug or a missing list, never a verdict on the message */
-    if (error->code == PB_ERROR_CODE_STORAGE_FULL || error->code == PB_ERROR_CODE_READ_ONLY)
-        wait += 5000;
-    if (error->code == PB_ERROR_CODE_RETRY)
-        sync_repair(client); /* same bytes again after SYNC */
-    outbox_resend(chat, client->mono_ms + wait);
-    chat->resend_at = client->mono_ms + wait;
-}
-
-void outbox_loaded(struct client *client, struct client_chat *chat)
-{
-    for (uint32_t i = client->outbox_count; i-- > 0;) {
-        struct client_entry *entry = &client->outbox[i];
-        if (entry->chat == chat && entry->sctr <= chat->snapshot_sctr)
-            fail(client, entry, PB_ERROR_CODE_GONE);
-    }
-    chat->snapshot_sctr = 0;
-    chat->dirty = true;
 }

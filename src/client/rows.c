@@ -101,6 +101,8 @@ static void restore_chat(struct client *client, struct slice key, struct slice v
     chat->created = row.created;
     for (size_t i = 0; i < row.hidden_count; i++)
         marks_hide(chat, row.hidden[i]);
+    for (size_t i = 0; i < row.voided_count; i++)
+        chat->voided[chat->voided_count++] = row.voided[i];
     for (size_t i = 0; i < row.removed_count && i < CLIENT_REMOVED_MAX; i++) {
         struct slice cseq = slice_sub(row.removed[i], ID_BYTES, 8);
         memcpy(chat->removed[i].device, row.removed[i].at, ID_BYTES);
@@ -138,8 +140,9 @@ static void restore_outbox(struct client *client, struct slice key, struct slice
     struct pb_client_outbox row;
     struct client_chat *chat;
     if (key.bytes != 24 || pb_client_outbox_decode_v1(value, &client->step, &row) != STATUS_OK ||
-        row.state > PB_OUTBOX_STATE_SENT || client->outbox_count == CLIENT_OUTBOX_MAX ||
-        row.mid.bytes != ID_BYTES || row.sctr == 0 || !(chat = rows_chat_new(client, key.at)))
+        (row.state > PB_OUTBOX_STATE_SENT && !row.filler) ||
+        client->outbox_count == CLIENT_OUTBOX_MAX || row.mid.bytes != ID_BYTES || row.sctr == 0 ||
+        !(chat = rows_chat_new(client, key.at)))
         return; /* failed ones stay in the store for the person to see */
     struct client_entry *entry = &client->outbox[client->outbox_count++];
     memset(entry, 0, sizeof *entry);
@@ -152,6 +155,9 @@ static void restore_outbox(struct client *client, struct slice key, struct slice
     entry->made_ms = row.made_ms;
     entry->sent_ms = row.sent_ms;
     entry->reseal = row.reseal;
+    entry->filler = row.filler;
+    entry->reason = row.reason;
+    entry->tries = row.tries;
     if (entry->sctr >= chat->next_sctr)
         chat->next_sctr = entry->sctr + 1;
 }
@@ -233,6 +239,8 @@ static void store_chat(struct client *client, struct client_chat *chat)
         .create_mid = slice_make(chat->create_mid, id_is_zero(chat->create_mid) ? 0 : ID_BYTES),
         .hidden = chat->hidden,
         .hidden_count = chat->hidden_count,
+        .voided = chat->voided,
+        .voided_count = chat->voided_count,
         .created = chat->created,
         .joined = chat->joined,
         .removed = removed,
@@ -289,6 +297,9 @@ void rows_store_entry(struct client *client, const struct client_entry *entry)
         .content = entry->content,
         .made_ms = entry->made_ms,
         .reseal = entry->reseal,
+        .filler = entry->filler,
+        .reason = entry->reason,
+        .tries = entry->tries,
         .sent_ms = entry->sent_ms,
     };
     outbox_key(key, entry->chat->id, entry->sctr);

@@ -100,7 +100,8 @@ static void settle_check(struct client *client)
     }
     client->settle_at = 0;
     for (uint32_t i = 0; i < client->outbox_count; i++)
-        if (client->outbox[i].state == PB_OUTBOX_STATE_SENT) {
+        if (client->outbox[i].state == PB_OUTBOX_STATE_SENT ||
+            (client->outbox[i].filler && !client->outbox[i].parked)) {
             outbox_resend(client->outbox[i].chat, client->mono_ms);
             client->settle_at = client->mono_ms + SETTLE_MS;
         }
@@ -382,6 +383,7 @@ static void now_synced(struct client *client)
     client->settle_at = client->mono_ms + SETTLE_MS;
     mind_wake(client, client->settle_at);
     for (uint32_t i = 0; i < client->chat_count; i++) {
+        outbox_unpark(client, client->chats[i]);
         outbox_resend(client->chats[i], client->mono_ms);
         marks_send(client, client->chats[i]);
     }

@@ -163,6 +163,7 @@ bool timeline_message(struct client *client, const struct pb_message *message)
         row.envelope_hash = slice_make(hash, 16);
         row.readable = open_message(client, chat, message, sigpub, &row.content);
         row.has_content = row.readable;
+        row.system = row.readable && row.content.body_case == PB_CONTENT_BODY_VOID_; /* no line */
     }
     if (!chat->created)
         outbox_chat_exists(client, chat);
@@ -172,7 +173,7 @@ bool timeline_message(struct client *client, const struct pb_message *message)
         memcpy(chat->peer, message->user_id.at, ID_BYTES);
     insert(client, chat, message->cseq, &row, own);
     if (own_device)
-        outbox_settle(client, chat, message);
+        outbox_settle(client, chat, message, row.readable ? &row.content : NULL);
     return true;
 }
 
