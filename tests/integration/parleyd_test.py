@@ -94,7 +94,10 @@ class Scene(unittest.TestCase):
             if server.process.poll() is None:
                 server.process.kill()
                 server.process.wait()
+        said = "".join(server.errors() for server in self.servers)
         shutil.rmtree(self.folder)
+        for word in ("Sanitizer", "runtime error", "a bug:"):
+            self.assertNotIn(word, said)
 
     def start(self, *arguments, **options):
         server = Server(options.pop("data", self.data), *arguments, **options)

@@ -24,6 +24,7 @@ enum status posix_signals_open(struct posix_signals *signals)
     atomic_init(&signals->waker, NULL);
     signals->started = false;
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGINT, SIG_DFL); /* a shell may have started us deaf to it */
     (void)sigemptyset(&signals->set);
     (void)sigaddset(&signals->set, SIGTERM);
     (void)sigaddset(&signals->set, SIGINT);
