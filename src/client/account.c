@@ -37,6 +37,8 @@ static void enrol_begin(struct client *client, uint32_t command, bool registers,
                     SLICE_LITERAL("this profile is signed in"));
         return;
     }
+    if (!slice_equal(client->server, server))
+        client->server_name = SLICE_EMPTY; /* the pin of a server that never took us */
     client->server = mind_keep(client, server);
     client->username = mind_keep(client, username);
     client->enrol_password = mind_keep(client, password);

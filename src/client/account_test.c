@@ -36,10 +36,40 @@ static void marks_of_each(void **state)
     end(pair);
 }
 
+static void sign_up_at(struct host *host, struct slice server)
+{
+    struct pb_event_command ask = {.body_case = PB_EVENT_COMMAND_BODY_REGISTER};
+    ask.body.register_ = (struct pb_command_register){
+        .server = server, .username = SLICE_LITERAL("ann"), .password = SLICE_LITERAL("secret")};
+    command(host, &ask);
+}
+
+/* A server that refused the sign-up is pinned for its own address only. */
+static void another_server_after_a_refusal(void **state)
+{
+    struct host *host = host_new();
+    (void)state;
+    sign_up_at(host, SLICE_LITERAL("http://one"));
+    greet(host);
+    expect(host, PB_FRAME_BODY_REGISTER);
+    refuse(host, PB_ERROR_CODE_INVITE_USED, 0);
+    sign_up_at(host, SLICE_LITERAL("http://one"));
+    assert_true(slice_equal(host->client.server_name, SLICE_LITERAL("home")));
+    greet(host);
+    expect(host, PB_FRAME_BODY_REGISTER);
+    refuse(host, PB_ERROR_CODE_INVITE_USED, 0);
+    sign_up_at(host, SLICE_LITERAL("http://two"));
+    assert_int_equal(host->client.server_name.bytes, 0);
+    greet(host);
+    expect(host, PB_FRAME_BODY_REGISTER);
+    host_free(host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(marks_of_each),
+        cmocka_unit_test(another_server_after_a_refusal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
