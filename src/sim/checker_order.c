@@ -198,8 +198,8 @@ static bool is_moment(const struct history_event *event, enum moment *moment, ui
     }
 }
 
-/* Of a message bound to a later counter: its first send, and no answer, since SENT does not say for
- * which of the counters it speaks. */
+/* Of a message that was refused or bound to a later counter after an answer: its first send, and no
+ * answer, since SENT does not say for which attempt it speaks. */
 static bool counts(const struct checker *checker, size_t event)
 {
     uint32_t index = checker->refs[event].message;
@@ -207,7 +207,8 @@ static bool counts(const struct checker *checker, size_t event)
     if (index == NOTHING)
         return true;
     const struct checked_message *message = &checker->messages[index];
-    return op == HISTORY_SEND ? event == message->send : op != HISTORY_SENT || message->bound == 0;
+    return op == HISTORY_SEND ? event == message->send
+                              : op != HISTORY_SENT || message->taken_back == 0;
 }
 
 /* Chat by chat, then by time; a send answered at once counts twice. */

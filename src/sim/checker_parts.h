@@ -41,7 +41,8 @@ struct checked_entry {
 struct checked_message {
     size_t send, sent, failed; /* events; SIZE_MAX: there is none */
     uint32_t entry;            /* NOTHING: nobody has received it */
-    size_t bound;              /* the newest event that bound it to a later counter; 0: none */
+    size_t taken_back; /* the newest event that took its answers back: refused, or bound to a
+                        * later counter; 0: none */
 };
 
 /* One device in one chat, or one user in it (`read`). */

@@ -65,7 +65,7 @@ static bool is_excused(const struct checker *checker, const struct checked_messa
     uint32_t device = checker->refs[message->send].device;
     if (device == NOTHING)
         return true;
-    if (message->sent != SIZE_MAX) {
+    if (message->sent != SIZE_MAX && message->taken_back == 0) {
         size_t revoke = checker->devices[device].revoke_event;
         return revoke != SIZE_MAX &&
                event_of(checker, revoke)->t_inv <= event_of(checker, message->sent)->t_ret;

@@ -108,6 +108,14 @@ static bool earlier(const struct history *history, size_t event, size_t than)
     return than == SIZE_MAX || history->events[event].t_ret < history->events[than].t_ret;
 }
 
+/* Of a sign-out: the first answer, else the first wish, which may have come true or not. */
+static bool tells_more(const struct history *history, size_t event, size_t than)
+{
+    bool answered = history->events[event].res == HISTORY_OK;
+    bool was = than != SIZE_MAX && history->events[than].res == HISTORY_OK;
+    return answered == was ? earlier(history, event, than) : answered;
+}
+
 /* A device from an old copy binds a message it still had to a later counter (e2ee §6.4); what was
  * answered before spoke of the other message under the old one. */
 static bool bound_anew(const struct history_event *first, const struct history_event *again)
@@ -124,7 +132,7 @@ static void add_message_event(struct checker *checker, size_t event)
     bool ok = e->op == HISTORY_SENT || (e->op == HISTORY_SEND && e->res == HISTORY_OK);
     if (e->op == HISTORY_SEND && message->send != SIZE_MAX) {
         if (bound_anew(&checker->history->events[message->send], e)) {
-            message->bound = event;
+            message->taken_back = event;
             message->sent = SIZE_MAX;
             return;
         }
@@ -136,6 +144,8 @@ static void add_message_event(struct checker *checker, size_t event)
         message->send = event;
         checker->verdict->sends++;
     }
+    if (e->op == HISTORY_REJECTED)
+        message->taken_back = event;
     if (ok && earlier(checker->history, event, message->sent))
         message->sent = event;
     if (e->res == HISTORY_FAIL && earlier(checker->history, event, message->failed))
@@ -151,7 +161,7 @@ static void scan(struct checker *checker)
         if (refs->device != NOTHING)
             add_device(checker, i);
         if (event->op == HISTORY_DEVICE_REVOKE && refs->from_device != NOTHING &&
-            earlier(history, i, checker->devices[refs->from_device].revoke_event))
+            tells_more(history, i, checker->devices[refs->from_device].revoke_event))
             checker->devices[refs->from_device].revoke_event = i;
         if (refs->chat != NOTHING &&
             (event->op == HISTORY_CHAT_CREATE || event->op == HISTORY_SEND)) {

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/prng.h"
+#include "sim/marks.h"
 
 #define SIM_SERVER_FIRST 1u /* process 0 is the script */
 #define SIM_SERVERS_MAX  15u
@@ -30,8 +31,9 @@ struct cluster_vtable {
     bool (*up)(const struct cluster *, uint32_t server);
     /* It serves: recovered, folded. */
     bool (*ready)(const struct cluster *, uint32_t server);
-    /* One of the faults that only this kind of world has, if any; marks say which. */
-    void (*fault)(struct cluster *, struct prng *);
+    /* The fault of this name happens to the servers, by chance which; it counts its mark when it
+     * does. A kind of world that has no such fault does nothing. */
+    void (*fault)(struct cluster *, enum sim_mark, struct prng *);
     /* No fault is thrown any more. */
     void (*heal)(struct cluster *);
     /* All memory and disks are given back. */

@@ -275,11 +275,36 @@ static void on_notice(struct sim_device *device, const struct pb_notice *notice)
     }
 }
 
+/* The number of a request's body: its second field, in one byte up to 15. */
+static uint32_t body_of(struct slice frame)
+{
+    size_t at = 0;
+    if (frame.bytes > 1 && frame.at[0] == 1 << 3)
+        for (at = 1; at < frame.bytes && frame.at[at] & 0x80; at++)
+            continue;
+    at += at > 0;
+    return at < frame.bytes ? frame.at[at] >> 3 : 0;
+}
+
+static void note_frame(struct sim_device *device, struct slice frame)
+{
+    uint64_t *marks = device->marks->count;
+    uint32_t body = body_of(frame);
+    device->asked += body == PB_FRAME_BODY_SEND;
+    marks[SIM_MARK_RESEND] += body == PB_FRAME_BODY_SEND && device->asked > device->texts;
+    marks[SIM_MARK_REPAIR] += body == PB_FRAME_BODY_SYNC;
+    marks[SIM_MARK_SNAPSHOT] += body == PB_FRAME_BODY_SNAPSHOT;
+    marks[SIM_MARK_FULL_OUTBOX] +=
+        body == PB_FRAME_BODY_SNAPSHOT && device->client.outbox_count >= 3;
+}
+
 /* Frames, notices, and what the mind asks of its host; the rows are committed. */
 static void carry_out(struct sim_device *device, const struct pb_host_effects *out)
 {
-    for (size_t i = 0; i < out->frames_count; i++)
+    for (size_t i = 0; i < out->frames_count; i++) {
+        note_frame(device, out->frames[i]);
         out_put(device, WS_BINARY, out->frames[i]);
+    }
     if (strikes(device, SIM_KILL_AFTER_FRAMES)) {
         out_flush(device);
         die(device, SIM_MARK_KILL_AFTER_FRAMES);

@@ -64,8 +64,8 @@ struct sim_device {
     uint32_t next_request;
     uint32_t awaited; /* request of an enrolment or a sign-out under way; 0: none */
     uint32_t awaited_error;
-    uint64_t texts, sent; /* composed; acknowledged */
-    bool known;           /* it was enrolled once */
+    uint64_t texts, asked, sent; /* composed; SEND frames; acknowledged */
+    bool known;                  /* it was enrolled once */
 };
 
 struct sim_device_options {

@@ -16,9 +16,11 @@
     X(DISK_CRASH, "disk-crash")           /* power cut */                    \
     X(DISK_SECTORS, "disk-sectors")       /* … that hurt unsynced bytes */ \
     X(DISK_SYNC_ERROR, "disk-sync-error") /* EIO at a sync */                \
-    X(SERVER_KILL, "server-kill")         /* kill -9 of a server */          \
-    X(SERVER_STOP, "server-stop")         /* a server stopped by itself */   \
-    X(DEVICE_KILL, "device-kill")         /* kill -9 of a device */          \
+    X(DISK_FULL, "disk-full")                                                \
+    X(DISK_SLOW, "disk-slow")     /* syncs of a second */                    \
+    X(SERVER_KILL, "server-kill") /* kill -9 of a server */                  \
+    X(SERVER_STOP, "server-stop") /* a server stopped by itself */           \
+    X(DEVICE_KILL, "device-kill") /* kill -9 of a device */                  \
     X(KILL_BEFORE_STORE, "kill-before-store")                                \
     X(KILL_AFTER_STORE, "kill-after-store") /* between rows and frames */    \
     X(KILL_AFTER_FRAMES, "kill-after-frames")                                \

@@ -38,7 +38,7 @@ enum status sim_node_start(struct sim_node *node, struct sim_wires *wires,
         .processes = options->processes,
         .processor_store = ports->processor_store,
         .devices_max = DEVICES_MAX,
-        .bounds = {.rows = LANE_SIM_ROWS, .chats = 64}};
+        .bounds = {.rows = LANE_SIM_ROWS, .chats = 16}};
     session_config_init(&shard.session);
     shard.session.gateway = options->instance;
     shard.session.shard = options->shard;

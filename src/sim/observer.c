@@ -284,6 +284,10 @@ static void command_asked(struct observer *observer, const struct client *client
         observer->revoke_request = command->request;
         id_of(observer->revoke.at, command->body.remove_device.device_id);
         observer->revoke_us = observer->t_us;
+        struct history_event event = begin(observer, client, HISTORY_DEVICE_REVOKE);
+        event.from_dev = observer->revoke;
+        event.res = HISTORY_INFO; /* open: its answer may never come here */
+        add(observer, &event);
     } else if (command->body_case == PB_EVENT_COMMAND_BODY_READ) {
         struct history_event event = begin(observer, client, HISTORY_RECEIPT_TX);
         id_of(event.chat.at, command->body.read.chat_id);

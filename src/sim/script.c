@@ -165,8 +165,11 @@ static void hurt(struct sim_world *world, enum sim_mark what)
     case SIM_MARK_SERVER_KILL: kill_server(world, false); break;
     case SIM_MARK_DISK_CRASH: kill_server(world, true); break;
     case SIM_MARK_LATE_DEVICE: late_device(world); break;
+    case SIM_MARK_DISK_SYNC_ERROR:
+    case SIM_MARK_DISK_FULL:
+    case SIM_MARK_DISK_SLOW:
     case SIM_MARK_FLEET_HAND_OVER:
-        world->cluster->vtable->fault(world->cluster, &world->prng);
+        world->cluster->vtable->fault(world->cluster, what, &world->prng);
         break;
     default:
         seat = live_seat(world);

@@ -29,6 +29,9 @@ static const struct choice choices[] = {
     {SIM_MARK_SIGN_OUT, 400, 3},
     {SIM_MARK_LATE_DEVICE, 500, 6},
     {SIM_MARK_CLOCK_JUMP, 400, 4},
+    {SIM_MARK_DISK_SYNC_ERROR, 200, 4},
+    {SIM_MARK_DISK_FULL, 150, 3},
+    {SIM_MARK_DISK_SLOW, 200, 3},
     {SIM_MARK_FLEET_HAND_OVER, 500, 12},
 };
 

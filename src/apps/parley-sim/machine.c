@@ -80,10 +80,14 @@ static void kill_process(struct cluster *cluster, uint32_t server, bool power)
 {
     struct machine *machine = machine_of(cluster);
     assert(server == SERVER && machine->up);
+    struct disk *disk = &machine->disk;
+    uint64_t hurt = disk->sectors_dropped + disk->sectors_torn + disk->sectors_garbled;
     if (power)
-        disk_crash(&machine->disk);
+        disk_crash(disk);
     else
-        disk_kill(&machine->disk);
+        disk_kill(disk);
+    if (disk->sectors_dropped + disk->sectors_torn + disk->sectors_garbled > hurt)
+        machine->wires->marks->count[SIM_MARK_DISK_SECTORS]++;
     if (machine->serves) {
         sim_node_kill(&machine->node, power);
         ring_bus_close(&machine->bus);
@@ -100,7 +104,20 @@ static void stop(struct machine *machine)
 {
     machine->wires->marks->count[SIM_MARK_SERVER_STOP]++;
     sim_trace(loop_of(machine), SERVER, SIM_TRACE_FAILED, machine->log.state, 0);
+    if (machine->disk.options.sync_error > 0)
+        machine->wires->marks->count[SIM_MARK_DISK_SYNC_ERROR]++;
+    machine->disk.options.sync_error = 0;
     kill_process(&machine->cluster, SERVER, false);
+}
+
+/* Space and speed come back by themselves. */
+static void disk_get_well(struct machine *machine)
+{
+    struct disk_options *options = &machine->disk.options;
+    options->capacity_bytes = 0;
+    options->sync_min_us = machine->swarm->disk.sync_min_us;
+    options->sync_max_us = machine->swarm->disk.sync_max_us;
+    machine->disk_well_us = UINT64_MAX;
 }
 
 static void turn(struct cluster *cluster, uint32_t server)
@@ -110,6 +127,8 @@ static void turn(struct cluster *cluster, uint32_t server)
     assert(server == SERVER);
     if (!machine->up)
         return;
+    if (machine->disk_well_us <= loop->now_us)
+        disk_get_well(machine);
     disk_advance(&machine->disk, loop->now_us);
     if (machine->serves) {
         sim_node_turn(&machine->node);
@@ -117,7 +136,7 @@ static void turn(struct cluster *cluster, uint32_t server)
         log_turn(&machine->log);
         if (machine->log.state == LOG_READY)
             serve(machine);
-        else if (machine->log.state != LOG_RECOVERING)
+        else if (machine->log.state != LOG_RECOVERING && machine->log.state != LOG_FAILED)
             cluster->broken = "the log did not recover";
     }
     if (machine->log.state == LOG_READ_ONLY)
@@ -145,10 +164,23 @@ static bool is_ready(const struct cluster *cluster, uint32_t server)
     return machine->serves && processor_caught_up(&machine->node.shard.processor);
 }
 
-static void fault(struct cluster *cluster, struct prng *prng)
+static void fault(struct cluster *cluster, enum sim_mark what, struct prng *prng)
 {
-    (void)cluster; /* what can break on one machine the script breaks itself */
-    (void)prng;
+    struct machine *machine = machine_of(cluster);
+    struct disk *disk = &machine->disk;
+    switch ((int)what) {
+    case SIM_MARK_DISK_SYNC_ERROR: disk->options.sync_error = 1000; break; /* until it is met */
+    case SIM_MARK_DISK_FULL:
+        disk->options.capacity_bytes = 1; /* no new file fits, until … */
+        break;
+    case SIM_MARK_DISK_SLOW:
+        disk->options.sync_min_us = disk->options.sync_max_us = prng_range(prng, 100000, 2000000);
+        break;
+    default: return;
+    }
+    if (what != SIM_MARK_DISK_SYNC_ERROR)
+        machine->wires->marks->count[what]++;
+    machine->disk_well_us = loop_of(machine)->now_us + prng_range(prng, 100000, 10000000);
 }
 
 static void heal(struct cluster *cluster)
@@ -156,6 +188,7 @@ static void heal(struct cluster *cluster)
     struct machine *machine = machine_of(cluster);
     disk_fail_plan(&machine->disk, 0, false);
     machine->disk.options.sync_error = 0;
+    disk_get_well(machine);
 }
 
 static void close_all(struct cluster *cluster)
@@ -182,5 +215,6 @@ void machine_open(struct machine *machine, struct sim_wires *wires, const struct
     machine->wires = wires;
     machine->swarm = swarm;
     machine->seed = seed;
+    machine->disk_well_us = UINT64_MAX;
     disk_init(&machine->disk, &swarm->disk, sim_mix(seed, SEED_DISK));
 }

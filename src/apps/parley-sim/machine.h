@@ -17,7 +17,8 @@ struct machine {
     const struct swarm *swarm;
     uint64_t seed, starts;
     struct disk disk;
-    bool up, serves; /* serves: the log is recovered */
+    uint64_t disk_well_us; /* a full or slow disk is itself again then */
+    bool up, serves;       /* serves: the log is recovered */
     struct log log;
     struct memory_db db;
     struct memory_store store, processor_store;
