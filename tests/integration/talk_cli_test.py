@@ -11,6 +11,7 @@ import queue
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ import unittest
 PARLEYD, PARLEYCTL, PARLEY = (os.path.abspath(path) for path in sys.argv[1:4])
 PASSWORD = "correct horse battery staple"
 DEADLINE_S = 60
-OK, FAILURE, USAGE, NETWORK, AUTH, PARTLY = 0, 1, 2, 3, 4, 6
+OK, FAILURE, USAGE, NETWORK, AUTH, IDENTITY, PARTLY = range(7)
 TICKS = ["clock", "sent", "delivered", "read"]
 
 # The schema, version 1: what each kind of line carries. A key that goes or changes its type breaks
@@ -301,6 +302,23 @@ class TalkTest(unittest.TestCase):
         world.parley("alice", "send", "@bob", "-m", "third")
         self.assertEqual([m[3] for m in self.same_story()], ["first", "kept", "third"])
         world.parley("bob", "receive")
+
+    def test_a_broken_identity_gets_nothing(self):
+        world = self.world
+        self.sign_up_both()
+        world.parley("alice", "send", "@bob", "-m", "before")
+        rows = sqlite3.connect(os.path.join(world.env["XDG_DATA_HOME"],
+                                            "parley/alice/rows.sqlite"))
+        for key, value in rows.execute("SELECT key, value FROM rows WHERE tbl = 4").fetchall():
+            if b"\x0a\x03bob" in value: # broken = 6 comes before devices = 7
+                at = value.index(b"\x3a\x34")
+                rows.execute("UPDATE rows SET value = ? WHERE tbl = 4 AND key = ?",
+                             (value[:at] + b"\x30\x01" + value[at:], key))
+        rows.commit()
+        rows.close()
+        refused = world.parley("alice", "send", "@bob", "-m", "after", expect=IDENTITY).stderr
+        self.assertIn("another identity for @bob", refused)
+        self.assertEqual([m["text"] for m in world.json("bob", "receive")], ["before"])
 
     def test_devices_and_sign_out(self):
         world = self.world

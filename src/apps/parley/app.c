@@ -297,6 +297,18 @@ struct client_chat *app_chat_named(struct app *app, const char *name)
     return NULL;
 }
 
+bool app_is_broken(const struct app *app, const char *name)
+{
+    const struct client *client = &app->host.client;
+    const struct client_user *user =
+        client_user_named(client, slice_text(name[0] == '@' ? name + 1 : name));
+    uint8_t id[ID_BYTES];
+    const struct client_chat *chat = id_of_hex(name, id) ? client_chat_find(client, id) : NULL;
+    if (chat)
+        user = client_user_find(client, chat->peer);
+    return user && user->broken;
+}
+
 void app_peer_name(struct app *app, const struct client_chat *chat, struct buf *out)
 {
     const struct client_user *user = client_user_find(&app->host.client, chat->peer);

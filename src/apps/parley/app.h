@@ -70,6 +70,10 @@ enum app_exit app_command(struct app *app, struct pb_event_command *command) MUS
 /* The same, and turn until the result is there; an error is told. */
 enum app_exit app_ask(struct app *app, struct pb_event_command *command) MUST_USE;
 
+/* The person's device list was forged or rolled back: nothing is sent to them. */
+bool app_is_broken(const struct app *app, const char *name);
+/* Tell that; APP_IDENTITY. */
+enum app_exit app_tell_broken(const char *name);
 /* Tell an error of the result in words; the exit code that goes with it. */
 enum app_exit app_tell_error(const struct app_result *result);
 bool app_is_over(const struct app *app); /* the deadline */

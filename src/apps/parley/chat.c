@@ -212,7 +212,9 @@ static enum app_exit send_line(struct talk *talk, struct slice text)
         return ending;
     if (app->result.arrived && app->result.error) {
         hide(talk);
-        talk->worst = app_tell_error(&app->result);
+        talk->worst = app_is_broken(app, app->options.words[0])
+                          ? app_tell_broken(app->options.words[0])
+                          : app_tell_error(&app->result);
         return APP_GOES_ON;
     }
     struct own *own = own_add(talk, slice_make(app->result.mid, ID_BYTES));

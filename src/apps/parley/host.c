@@ -200,7 +200,8 @@ static enum host_turn step(struct host *host, struct pb_host_event *event)
                    : failed(host, "the profile cannot be written",
                             status == STATUS_OK ? STATUS_IO : status);
     }
-    host->failed_commits = 0;
+    if (host->out.store_count)
+        host->failed_commits = 0; /* it can be written again */
     host->wake_ms = host->out.wake_mono_ms;
     run_frames(host);
     if (host->out.wipe)

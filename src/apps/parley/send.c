@@ -110,8 +110,12 @@ static void on_result(struct sender *sender, const struct pb_notice_result *resu
             struct slice detail = slice_sub(result->detail, 0, sizeof told.detail - 1);
             if (detail.bytes)
                 memcpy(told.detail, detail.at, detail.bytes);
-            fprintf(stderr, "parley: not sent to %s:\n", sending->to);
             sending->refused = true;
+            if (app_is_broken(sender->app, sending->to)) {
+                sending->ending = app_tell_broken(sending->to);
+                return;
+            }
+            fprintf(stderr, "parley: not sent to %s:\n", sending->to);
             sending->ending = app_tell_error(&told);
             return;
         }
@@ -155,6 +159,10 @@ static void on_notices(struct sender *sender)
             sending->cseq ? client_chat_find(&sender->app->host.client, sending->chat) : NULL;
         if (chat && !sending->refused)
             raise_tick(sender, sending, client_tick(chat, sending->cseq));
+        if (!chat && !sending->refused && app_is_broken(sender->app, sending->to)) {
+            sending->refused = true; /* kept, but it will not go */
+            sending->ending = app_tell_broken(sending->to);
+        }
     }
 }
 

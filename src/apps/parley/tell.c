@@ -41,6 +41,14 @@ static const struct {
     {PB_ERROR_CODE_GONE, APP_FAILURE, "it was sent from an older copy of this device"},
 };
 
+enum app_exit app_tell_broken(const char *name)
+{
+    app_say("the server shows another identity for %s than before (a device list that is forged or "
+            "older); nothing was sent. Ask %s by another way, and tell the operator of the server",
+            name, name);
+    return APP_IDENTITY;
+}
+
 enum app_exit app_tell_error(const struct app_result *result)
 {
     const char *text = "the server refused it";
@@ -50,8 +58,6 @@ enum app_exit app_tell_error(const struct app_result *result)
             text = errors[i].text;
             ending = errors[i].ending;
         }
-    if (strstr(result->detail, "device list")) /* a pin does not hold */
-        ending = APP_IDENTITY;
     if (result->retry_ms)
         app_say("%s; try again in %" PRIu64 " s", text, (result->retry_ms + 999) / 1000);
     else if (result->detail[0])
