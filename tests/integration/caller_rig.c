@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -11,6 +12,8 @@
 #include "base/memory.h"
 #include "ports/crypto.h"
 #include "wire/devlist.h"
+#include "wire/envelope.h"
+#include "wire/policy.h"
 #include "wire/ws.h"
 
 static struct caller *everybody; /* who is open */
@@ -90,8 +93,10 @@ static void on_payload(struct caller *caller, struct slice payload)
         memcpy(caller->nonce, frame.body.welcome.nonce.at, 32);
         caller->log_epoch = frame.body.welcome.log_epoch;
     }
-    if (frame.body_case == PB_FRAME_BODY_PUSH)
+    if (frame.body_case == PB_FRAME_BODY_PUSH) { /* one line, without holes */
+        assert_int_equal(frame.body.push.prev_useq, caller->useq);
         caller->useq = frame.body.push.useq;
+    }
     assert_true(caller->frames_count < CALLER_FRAMES_MAX);
     caller->frames[caller->frames_count++] = frame;
 }
@@ -305,6 +310,7 @@ void caller_hello(struct caller *caller, uint64_t useq)
 {
     uint8_t sig[64];
     struct pb_frame hello = caller_hello_frame(caller, useq, sig);
+    caller->useq = useq;
     size_t before = caller_count(caller, PB_FRAME_BODY_READY);
     caller_frame(caller, &hello);
     HEAR(caller_count(caller, PB_FRAME_BODY_READY) > before);
@@ -379,4 +385,57 @@ void caller_sign_up(struct caller *caller, struct caller_account *account, const
     HEAR(caller->frames_count == 3);
     (void)caller_last(caller, PB_FRAME_BODY_OK);
     caller_hello(caller, 0);
+}
+
+/* ---- chats ---- */
+
+static struct slice copy(struct caller *caller, const void *bytes, size_t count)
+{
+    return arena_copy(&caller->arena, slice_make(bytes, count));
+}
+
+struct pb_frame caller_create_frame(struct caller *owner, const struct caller *with,
+                                    uint8_t chat[ID_BYTES])
+{
+    uint8_t input[DIRECT_CHAT_INPUT_BYTES], hash[SHA256_BYTES];
+    struct policy_member a = {.role = POLICY_ROLE_OWNER}, b = {.role = POLICY_ROLE_OWNER};
+    struct buf policy = buf_in(&owner->arena, POLICY_DIRECT_BYTES);
+    struct slice *leaves = arena_array(&owner->arena, 2, sizeof *leaves);
+    memcpy(a.user, owner->user, ID_BYTES);
+    memcpy(b.user, with->user, ID_BYTES);
+    policy_direct_write(&a, &b, &policy);
+    direct_chat_input(owner->user, with->user, input);
+    struct slice part = SLICE_OF(input);
+    crypto_sha256(&part, 1, hash);
+    memcpy(chat, hash, ID_BYTES);
+    leaves[0] = copy(owner, owner->device, ID_BYTES);
+    leaves[1] = copy(owner, with->device, ID_BYTES);
+    struct pb_frame frame = {.body_case = PB_FRAME_BODY_CHAT_CREATE};
+    frame.body.chat_create = (struct pb_chat_create){.chat_id = copy(owner, hash, ID_BYTES),
+                                                     .gen = 1,
+                                                     .mid = copy(owner, input, ID_BYTES),
+                                                     .mls_epoch = 1,
+                                                     .policy = buf_slice(&policy),
+                                                     .leaves = leaves,
+                                                     .leaves_count = 2};
+    return frame;
+}
+
+struct pb_frame caller_send_frame(struct caller *from, const uint8_t chat[ID_BYTES],
+                                  const uint8_t device[ID_BYTES], uint64_t sctr)
+{
+    struct buf envelope = buf_in(&from->arena, ENVELOPE_OVERHEAD_BYTES + 64);
+    struct envelope_header header = {.gen = 1, .mls_epoch = 1, .sctr = sctr};
+    char mid[ID_BYTES + 1];
+    memcpy(header.chat, chat, ID_BYTES);
+    memcpy(header.device, device, ID_BYTES);
+    envelope_header_write(&header, &envelope);
+    buf_zero(&envelope, ENVELOPE_OVERHEAD_BYTES + 64 - envelope.bytes);
+    (void)snprintf(mid, sizeof mid, CALLER_MID, (unsigned)(sctr % 100000000));
+    struct pb_frame frame = {.req = (uint32_t)sctr + 1000, .body_case = PB_FRAME_BODY_SEND};
+    frame.body.send = (struct pb_send){.chat_id = copy(from, chat, ID_BYTES),
+                                       .mid = copy(from, mid, ID_BYTES),
+                                       .sctr = sctr,
+                                       .envelope = buf_slice(&envelope)};
+    return frame;
 }

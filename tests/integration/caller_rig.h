@@ -87,4 +87,11 @@ void caller_sign_up(struct caller *caller, struct caller_account *account, const
 /* The account's next list: with this device more, or without that one (either may be NULL). */
 struct slice caller_list(struct caller_account *account, struct arena *arena,
                          const struct caller *more, const struct caller *less);
+/* The direct chat of two, whose id goes to `chat`. */
+struct pb_frame caller_create_frame(struct caller *owner, const struct caller *with,
+                                    uint8_t chat[ID_BYTES]);
+/* A small message, in the name of `device`; its mid is the text CALLER_MID with the counter. */
+struct pb_frame caller_send_frame(struct caller *from, const uint8_t chat[ID_BYTES],
+                                  const uint8_t device[ID_BYTES], uint64_t sctr);
+#define CALLER_MID      "MIDTRACE%08u"
 #define CALLER_PASSWORD "correct horse battery staple"

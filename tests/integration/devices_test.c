@@ -10,9 +10,6 @@
 #include <cmocka.h>
 
 #include "caller_rig.h"
-#include "ports/crypto.h"
-#include "wire/envelope.h"
-#include "wire/policy.h"
 
 static struct node node;
 static struct caller alice, bob;
@@ -193,52 +190,7 @@ static void a_lower_conn_is_told_the_last(void **state)
 
 /* ---- chats ---- */
 
-static uint8_t policy_bytes[POLICY_DIRECT_BYTES];
 static uint8_t chat[ID_BYTES];
-
-static struct pb_frame create_frame(struct slice leaves[2], struct caller *with,
-                                    uint8_t mid[ID_BYTES])
-{
-    uint8_t input[DIRECT_CHAT_INPUT_BYTES], hash[SHA256_BYTES];
-    struct policy_member a = {.role = POLICY_ROLE_OWNER}, b = {.role = POLICY_ROLE_OWNER};
-    struct buf policy = buf_over(policy_bytes, sizeof policy_bytes);
-    memcpy(a.user, alice.user, ID_BYTES);
-    memcpy(b.user, with->user, ID_BYTES);
-    policy_direct_write(&a, &b, &policy);
-    direct_chat_input(alice.user, with->user, input);
-    struct slice part = SLICE_OF(input);
-    crypto_sha256(&part, 1, hash);
-    memcpy(chat, hash, ID_BYTES);
-    memset(mid, 0x60, ID_BYTES);
-    leaves[0] = id(alice.device);
-    leaves[1] = id(with->device);
-    struct pb_frame frame = {.body_case = PB_FRAME_BODY_CHAT_CREATE};
-    frame.body.chat_create = (struct pb_chat_create){.chat_id = id(chat),
-                                                     .gen = 1,
-                                                     .mid = id(mid),
-                                                     .mls_epoch = 1,
-                                                     .policy = buf_slice(&policy),
-                                                     .leaves = leaves,
-                                                     .leaves_count = 2};
-    return frame;
-}
-
-static struct pb_frame send_frame(struct caller *from, const uint8_t *device, uint64_t sctr)
-{
-    struct buf envelope = buf_in(&from->arena, ENVELOPE_OVERHEAD_BYTES + 64);
-    struct envelope_header header = {.gen = 1, .mls_epoch = 1, .sctr = sctr};
-    memcpy(header.chat, chat, ID_BYTES);
-    memcpy(header.device, device, ID_BYTES);
-    envelope_header_write(&header, &envelope);
-    buf_zero(&envelope, ENVELOPE_OVERHEAD_BYTES + 64 - envelope.bytes);
-    uint8_t *mid = arena_array(&from->arena, ID_BYTES, 1);
-    memset(mid, (int)sctr, ID_BYTES);
-    mid[0] = device[0];
-    struct pb_frame frame = {.body_case = PB_FRAME_BODY_SEND};
-    frame.body.send = (struct pb_send){
-        .chat_id = id(chat), .mid = id(mid), .sctr = sctr, .envelope = buf_slice(&envelope)};
-    return frame;
-}
 
 static const struct pb_entry *await_entry(struct caller *caller, size_t from,
                                           enum pb_entry_body body)
@@ -263,21 +215,19 @@ static void bob_signs_up(void)
 
 static void a_skipped_counter_is_told_its_place(void **state)
 {
-    struct slice leaves[2];
-    uint8_t mid[ID_BYTES];
     (void)state;
     bob_signs_up();
-    struct pb_frame create = create_frame(leaves, &bob, mid);
+    struct pb_frame create = caller_create_frame(&alice, &bob, chat);
     expect(&alice, &create, PB_ERROR_CODE_NONE);
     (void)await_entry(&bob, 0, PB_ENTRY_BODY_MEMBER);
     size_t before = alice.frames_count;
-    struct pb_frame skipped = send_frame(&alice, alice.device, 3);
+    struct pb_frame skipped = caller_send_frame(&alice, chat, alice.device, 3);
     assert_int_equal(ask(&alice, &skipped)->body_case, PB_FRAME_BODY_SENT); /* it is in the log */
     const struct pb_entry *entry = await_entry(&alice, before, PB_ENTRY_BODY_REJECTED);
     assert_int_equal(entry->body.rejected.reason, PB_ERROR_CODE_SCTR_EXPECTED);
     assert_int_equal(entry->body.rejected.expected, 1);
     assert_false(entry->body.rejected.consumed);
-    struct pb_frame first = send_frame(&alice, alice.device, 1);
+    struct pb_frame first = caller_send_frame(&alice, chat, alice.device, 1);
     assert_int_equal(ask(&alice, &first)->body_case, PB_FRAME_BODY_SENT);
     entry = await_entry(&bob, 0, PB_ENTRY_BODY_MESSAGE);
     assert_int_equal(entry->body.message.sctr, 1);
@@ -286,12 +236,10 @@ static void a_skipped_counter_is_told_its_place(void **state)
 
 static void anothers_chat_looks_absent(void **state)
 {
-    struct slice leaves[2];
-    uint8_t mid[ID_BYTES];
     (void)state;
     bob_signs_up();
     struct caller nobody = alice; /* Alice's chat with herself alone stands for one without Bob */
-    struct pb_frame create = create_frame(leaves, &nobody, mid);
+    struct pb_frame create = caller_create_frame(&alice, &nobody, chat);
     create.body.chat_create.leaves_count = 1;
     expect(&alice, &create, PB_ERROR_CODE_NONE);
     (void)await_entry(&alice, 0, PB_ENTRY_BODY_MEMBER);
@@ -311,19 +259,19 @@ static void anothers_chat_looks_absent(void **state)
     }
     /* A send is never refused for good before it is in the log: the fold says so. */
     size_t before = bob.frames_count;
-    struct pb_frame send = send_frame(&bob, bob.device, 1);
+    struct pb_frame send = caller_send_frame(&bob, chat, bob.device, 1);
     assert_int_equal(ask(&bob, &send)->body_case, PB_FRAME_BODY_SENT);
     const struct pb_entry *entry = await_entry(&bob, before, PB_ENTRY_BODY_REJECTED);
     assert_int_equal(entry->body.rejected.reason, PB_ERROR_CODE_NOT_MEMBER);
     assert_false(entry->body.rejected.consumed);
     /* Nor does a chat begin for two others, or with devices that are not theirs. */
-    create = create_frame(leaves, &nobody, mid);
+    create = caller_create_frame(&alice, &nobody, chat);
     expect(&bob, &create, PB_ERROR_CODE_DENIED);
-    create = create_frame(leaves, &bob, mid);
-    leaves[1] = id(absent);
+    create = caller_create_frame(&alice, &bob, chat);
+    create.body.chat_create.leaves[1] = id(absent);
     expect(&bob, &create, PB_ERROR_CODE_DENIED);
     /* An envelope in another device's name is no mistake. */
-    send = send_frame(&bob, alice.device, 1);
+    send = caller_send_frame(&bob, chat, alice.device, 1);
     expect(&bob, &send, PB_ERROR_CODE_BAD_FRAME);
     assert_int_equal(caller_count(&alice, PB_FRAME_BODY_ERROR), 0);
 }
