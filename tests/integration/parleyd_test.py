@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -44,14 +45,17 @@ def snapshot(folder):
 class Server:
     """A running parleyd; its output goes to files, so that no pipe can stop it."""
 
-    def __init__(self, data, *arguments, listen="127.0.0.1:0"):
+    def __init__(self, data, *arguments, listen="127.0.0.1:0", descriptors=None):
+        def narrow():
+            if descriptors:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
         folder = os.path.dirname(data)
         self.out, self.err = (pathlib.Path(folder, f"{name}-{time.monotonic_ns()}")
                               for name in ("out", "err"))
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
                 [parleyd, "--data", data, "--listen", listen, "--segment-mib", "4", *arguments],
-                stdout=out, stderr=err)
+                stdout=out, stderr=err, preexec_fn=narrow)
         self.port = None
 
     def output(self):
@@ -186,6 +190,20 @@ class Life(Scene):
             self.assertTrue(held.recv(4096).startswith(b"HTTP/1.1 101 "))
             self.assertEqual(server.stop(), 0)
         self.assertIn("the log is sealed", server.errors())
+
+    def test_a_crowd_and_few_descriptors(self):
+        """More connections than descriptors: some are turned away, the log never lacks one."""
+        server = self.start(descriptors=128)
+        self.assertIn("at most 64 connections", server.errors())
+        crowd = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(200)]
+        for _ in range(3):
+            self.assertEqual(self.ctl("invite").returncode, 0)
+        status = json.loads(self.ctl("status", "--json").stdout)
+        self.assertLessEqual(status["connections"], 64)
+        for connection in crowd:
+            connection.close()
+        self.assertEqual(server.get("/health"), "ok\n")
+        self.assertEqual(server.stop(), 0)
 
     def test_two_shards(self):
         server = self.start("--shards", "2")

@@ -54,9 +54,21 @@ static bool next_line(char **lines, const char **key, const char **value)
     return true;
 }
 
-bool ctl_server_runs(const struct ctl *ctl)
+int ctl_server_sound(const struct ctl *ctl)
 {
-    return posix_admin_ask(ctl->data, "status", answer, sizeof answer, NULL) == STATUS_OK;
+    const char *key, *value;
+    if (posix_admin_ask(ctl->data, "status", answer, sizeof answer, NULL) != STATUS_OK)
+        return CTL_NO_SERVER;
+    char *lines = answer;
+    int code = CTL_OK;
+    (void)puts("a server runs on this data, and was asked");
+    while (next_line(&lines, &key, &value)) {
+        if (strcmp(key, "read_only") != 0 || strcmp(value, "no") == 0)
+            continue;
+        (void)printf("problem: the server only reads: %s\n", value);
+        code = CTL_PROBLEM;
+    }
+    return code;
 }
 
 int ctl_invite(const struct ctl *ctl)

@@ -24,5 +24,6 @@ int ctl_users(const struct ctl *ctl);
 int ctl_check(const struct ctl *ctl);
 int ctl_log_verify(const struct ctl *ctl);
 
-/* Does a server answer for this folder? Says nothing. */
-bool ctl_server_runs(const struct ctl *ctl);
+/* Does a server answer for this folder, and is it sound? CTL_NO_SERVER, and nothing said, if none
+ * does. */
+int ctl_server_sound(const struct ctl *ctl);

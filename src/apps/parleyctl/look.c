@@ -115,7 +115,9 @@ int ctl_check(const struct ctl *ctl)
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (private_judge(ctl, parts[i].name, parts[i].folder) != CTL_OK)
             code = CTL_PROBLEM;
-    int other = ctl_server_runs(ctl) ? ctl_status(ctl) : ctl_log_verify(ctl);
+    int other = ctl_server_sound(ctl);
+    if (other == CTL_NO_SERVER)
+        other = ctl_log_verify(ctl);
     code = other != CTL_OK ? other : code;
     (void)printf(code == CTL_OK ? "sound\n" : "not sound: see above\n");
     return code;

@@ -51,18 +51,6 @@ static void refuse(struct node *node, const char *text)
 
 /* ---- status ---- */
 
-static const char *read_only_reason(const struct node *node)
-{
-    const struct shard *shard = &node->shards[0].shard;
-    if (node->log.report.alarm[0] != '\0' && node->log.state == LOG_READ_ONLY)
-        return node->log.report.alarm;
-    if (node->log.failure.status != STATUS_OK)
-        return node->log.failure.text;
-    if (shard->gateway.config.read_only)
-        return "a device proved that acknowledged data is gone (rollback)";
-    return "no";
-}
-
 static void put_counts(struct buf *out, struct node *node)
 {
     struct gateway_counts sum = {0};
@@ -120,7 +108,8 @@ static void status(struct node *node)
     put_text(out, "listen", text);
     put_text(out, "name", node->config->name);
     put_number(out, "shards", node->shards_count);
-    put_text(out, "read_only", read_only_reason(node));
+    const char *reason = node_read_only(node);
+    put_text(out, "read_only", reason != NULL ? reason : "no");
     put_text(out, "log_state", states[node->log.state]);
     put_number(out, "log_epoch", node->links.facts.log_epoch);
     put_number(out, "log_first", node->log.report.first);
@@ -143,7 +132,7 @@ static void status(struct node *node)
 static void invite(struct node *node, bool owner)
 {
     uint64_t now_ms = system_clock()->vtable->read(system_clock()).wall_us / 1000;
-    if (node->shards[0].shard.gateway.config.read_only) {
+    if (node_read_only(node) != NULL) {
         refuse(node, "DENIED the server only reads: see parleyctl status");
         return;
     }

@@ -14,6 +14,8 @@
 #define EXIT_PROBLEM 1
 #define EXIT_USAGE   2
 
+#define DESCRIPTORS_APART 512 /* segments of the log, files, sockets of our own */
+
 #define PLAIN_LINE                                                                             \
     "Messages are not end-to-end encrypted yet, and data of this version will not be carried " \
     "over."
@@ -51,19 +53,23 @@ static void report_assert(const struct assert_report *report)
                   report->file, report->line, report->expression, report->shard, report->event);
 }
 
-/* As many descriptors as the connections need, as far as the system lets us. */
-static void descriptors_raise(const struct config *config)
+/* As many descriptors as the connections need, as far as the system lets us; else fewer
+ * connections, for the log must never find none left. */
+static void descriptors_take(struct config *config)
 {
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)config->connections + 256;
+    rlim_t wanted = (rlim_t)config->connections + DESCRIPTORS_APART;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < wanted)
-        (void)fprintf(stderr,
-                      "parleyd: the system allows %lu descriptors, too few for %u connections\n",
-                      (unsigned long)limit.rlim_cur, config->connections);
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur == wanted)
+        return;
+    rlim_t apart = limit.rlim_cur > 2 * DESCRIPTORS_APART ? DESCRIPTORS_APART : limit.rlim_cur / 2;
+    config->connections = (uint32_t)(limit.rlim_cur - apart);
+    (void)fprintf(stderr,
+                  "parleyd: the system allows %lu descriptors, so there will be at most %u "
+                  "connections (ulimit -n)\n",
+                  (unsigned long)limit.rlim_cur, config->connections);
 }
 
 static void greet(const struct node *node)
@@ -79,14 +85,14 @@ static void greet(const struct node *node)
     (void)fflush(stdout);
 }
 
-static int serve(const struct config *config)
+static int serve(struct config *config)
 {
     static struct node node; /* large: shards, log, rings */
     static struct posix_signals signals;
     struct failure failure = {0};
     (void)umask(0077);
     assert_handler_set(report_assert);
-    descriptors_raise(config);
+    descriptors_take(config);
     enum status status = posix_signals_open(&signals);
     if (status != STATUS_OK) {
         (void)fprintf(stderr, "parleyd: signals cannot be taken\n");

@@ -116,6 +116,7 @@ static enum status recover(struct node *node, struct failure *failure)
         return failed(node, failure);
     if (node->log.report.alarm[0] != '\0')
         (void)fprintf(stderr, "parleyd: ALARM: %s\n", node->log.report.alarm);
+    node->board.read_only_told = node->log.state == LOG_READ_ONLY;
     if (node->log.state == LOG_READ_ONLY)
         (void)fprintf(stderr, "parleyd: the server only reads: nothing can be sent until this is "
                               "repaired (parleyctl log verify)\n");
@@ -185,8 +186,12 @@ static enum status owner_invite(struct node *node, struct failure *failure)
         return failure_set(failure, status, "the first invite cannot be made");
     while (!shard->operator_done && !shard->failed)
         (void)shard_turn(shard, log_wait_ms(node));
-    if (shard->failed || shard->operator_status != STATUS_OK)
+    if (shard->failed)
         return failed(node, failure);
+    if (shard->operator_status != STATUS_OK)
+        return failure_set(failure, shard->operator_status,
+                           "the log has no room for its first record: %s",
+                           status_text(shard->operator_status));
     return STATUS_OK;
 }
 
@@ -250,12 +255,35 @@ static void threads_end(struct node *node)
         }
 }
 
+const char *node_read_only(const struct node *node)
+{
+    if (!node->shards[0].shard.gateway.config.read_only)
+        return NULL;
+    if (node->log.report.alarm[0] != '\0' && node->log.state == LOG_READ_ONLY)
+        return node->log.report.alarm;
+    if (node->log.failure.status != STATUS_OK)
+        return node->log.failure.text;
+    return "a device proved that acknowledged data is gone (rollback)";
+}
+
+/* Once, when it becomes so while the server runs; at start, recover says it. */
+static void read_only_tell(struct node *node)
+{
+    const char *reason = node_read_only(node);
+    if (reason == NULL || node->board.read_only_told)
+        return;
+    node->board.read_only_told = true;
+    (void)fprintf(stderr, "parleyd: ALARM: %s\nparleyd: from now on the server only reads\n",
+                  reason);
+}
+
 /* One turn of shard 0 and of what only it has; true if it must not sleep before the next. */
 static bool turn(struct node *node, bool any)
 {
     any = shard_turn(&node->shards[0].shard, any ? 0 : log_wait_ms(node));
     desk_turn(node);
     (void)board_meet(&node->shards[0]);
+    read_only_tell(node);
     return any;
 }
 

@@ -48,6 +48,7 @@ enum node_phase { NODE_RUN, NODE_DRAIN, NODE_END };
 struct node_board {
     enum node_phase phase;
     bool read_only, busy, failed;
+    bool read_only_told; /* to whoever reads stderr */
     struct gateway_counts counts[RING_SHARDS_MAX];
     uint32_t connections[RING_SHARDS_MAX];
 };
@@ -89,6 +90,9 @@ MUST_USE enum status node_open(struct node *node, const struct config *config,
 /* Until asked to stop (OK) or something cannot go on (IO and a text). */
 MUST_USE enum status node_serve(struct node *node, struct failure *failure);
 void node_close(struct node *node);
+
+/* Why nothing can be written, in words; NULL: it can. */
+const char *node_read_only(const struct node *node);
 
 /* Append a new invite; the shard's operator_done says when its secret (22 letters) counts. */
 MUST_USE enum status node_invite(struct node *node, bool owner, uint32_t uses, uint64_t expires_ms,
