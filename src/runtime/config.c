@@ -440,16 +440,22 @@ static void comment_of(struct buf *out, const struct config_item *item)
     buf_text(out, "\n");
 }
 
+/* The head of a section, before its first item. */
+static void section_of(struct buf *out, size_t i)
+{
+    if (i > 0 && strcmp(items[i].section, items[i - 1].section) == 0)
+        return;
+    buf_text(out, "\n[");
+    buf_text(out, items[i].section);
+    buf_text(out, "]\n");
+}
+
 void config_help(struct buf *out)
 {
     char name[64];
     buf_text(out, "Settings of parleyd. Default < file < environment < flag.\n");
     for (size_t i = 0; i < ITEMS; i++) {
-        if (i == 0 || strcmp(items[i].section, items[i - 1].section) != 0) {
-            buf_text(out, "\n[");
-            buf_text(out, items[i].section);
-            buf_text(out, "]\n");
-        }
+        section_of(out, i);
         buf_text(out, "  ");
         buf_text(out, items[i].key);
         buf_text(out, " = ");
@@ -470,11 +476,7 @@ void config_sample(struct buf *out)
     buf_text(out, "# A configuration of parleyd: parleyd --config THIS-FILE\n"
                   "# Each line shows a default; take the # away to change it.\n");
     for (size_t i = 0; i < ITEMS; i++) {
-        if (i == 0 || strcmp(items[i].section, items[i - 1].section) != 0) {
-            buf_text(out, "\n[");
-            buf_text(out, items[i].section);
-            buf_text(out, "]\n");
-        }
+        section_of(out, i);
         buf_text(out, "# ");
         comment_of(out, &items[i]);
         buf_text(out, "#");
