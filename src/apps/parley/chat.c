@@ -3,17 +3,19 @@
  * one's own appears when it has its place there, and until then is kept (clock). */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "apps/parley/commands.h"
 #include "apps/parley/line.h"
 #include "apps/parley/show.h"
 #include "base/utf8.h"
 
-#define OWN_MAX          1024
-#define PAGE_ROWS        128
-#define RECENT_ROWS      10u
-#define OUTBOX_FULL      512 /* stdin waits */
-#define LAST_ARENA_BYTES ((size_t)64 << 20)
+#define OWN_MAX        1024
+#define PAGE_ROWS      128
+#define RECENT_ROWS    10u
+#define OUTBOX_FULL    512  /* stdin waits */
+#define LAST_LINES     (-2) /* as watch_fd: the input is over, what waits still goes out */
+#define TALK_BYTES_MAX ((size_t)64 << 20)
 
 struct own {
     uint8_t mid[ID_BYTES];
@@ -284,7 +286,7 @@ static enum app_exit ended(struct talk *talk)
 /* The input is over: at a terminal that is all; a pipe's last lines still go out. */
 static bool is_over(struct talk *talk)
 {
-    bool was_over = talk->app->host.watch_fd == -2;
+    bool was_over = talk->app->host.watch_fd == LAST_LINES;
     if (talk->quit || talk->closed)
         return true;
     if (!talk->line.over || talk->line.pending_at < talk->line.pending_count)
@@ -296,43 +298,54 @@ static bool is_over(struct talk *talk)
             host_mono_ms() +
             (talk->app->options.has_timeout ? talk->app->options.timeout_ms : APP_TIMEOUT_MS);
         talk->app->deadline_ms = last < talk->app->deadline_ms ? last : talk->app->deadline_ms;
-        talk->app->host.watch_fd = -2;
+        talk->app->host.watch_fd = LAST_LINES;
     }
     return false;
+}
+
+static void tell_news(struct talk *talk)
+{
+    struct app *app = talk->app;
+    if (app->news[0] == '\0')
+        return;
+    hide(talk);
+    app_say("%s", app->news);
+    app->news[0] = '\0';
+}
+
+static void before_turn(struct talk *talk)
+{
+    struct app *app = talk->app;
+    bool full = app->host.client.outbox_count >= OUTBOX_FULL;
+    if (app->host.watch_fd != LAST_LINES)
+        app->host.watch_fd = full || talk->line.over ? -1 : STDIN_FILENO;
+    if (talk->hidden)
+        line_draw(&talk->line);
+    talk->hidden = false;
 }
 
 static enum app_exit talk_on(struct talk *talk)
 {
     struct app *app = talk->app;
-    bool stepped;
-    for (;;) {
-        bool full = app->host.client.outbox_count >= OUTBOX_FULL;
-        if (is_over(talk))
-            return ended(talk);
-        if (app->host.watch_fd != -2)
-            app->host.watch_fd = full || talk->line.over ? -1 : 0;
-        if (talk->hidden)
-            line_draw(&talk->line);
-        talk->hidden = false;
+    while (!is_over(talk)) {
+        bool stepped;
+        before_turn(talk);
         enum app_exit ending = app_turn(app, UINT64_MAX, &stepped);
         if (ending != APP_GOES_ON)
             return ending;
-        if (app->news[0]) {
-            hide(talk);
-            app_say("%s", app->news);
-            app->news[0] = '\0';
-        }
+        tell_news(talk);
         on_notices(talk);
+        if (!stepped && app_is_over(app))
+            return ended(talk);
         if (stepped)
             ending = show_new(talk);
-        else if (app_is_over(app))
-            return ended(talk);
         tell_ticks(talk);
         if (ending == APP_GOES_ON && (!stepped || talk->line.pending_at < talk->line.pending_count))
             ending = on_input(talk);
         if (ending != APP_GOES_ON)
             return ending;
     }
+    return ended(talk);
 }
 
 /* Make the chat known; a name that was never looked up needs the server. */
@@ -369,7 +382,7 @@ enum app_exit command_chat(struct app *app)
     app->patient = app->keeps_news = true;
     if (!app->options.has_timeout)
         app->deadline_ms = UINT64_MAX;
-    arena_init(&talk.arena, LAST_ARENA_BYTES);
+    arena_init(&talk.arena, TALK_BYTES_MAX);
     line_open(&talk.line);
     if (talk.line.terminal)
         app_say("talking with %s; Ctrl-D ends it", app->options.words[0]);

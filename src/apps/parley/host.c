@@ -185,6 +185,7 @@ static enum host_turn step(struct host *host, struct pb_host_event *event)
     event->now_ms = host_wall_ms();
     event->mono_ms = host_mono_ms();
     enum status status = client_step(&host->client, event, &host->out);
+    event->entropy = SLICE_EMPTY; /* it was lent for the step */
     bool committed = status == STATUS_OK && !host->profile.read_only && commit(host);
     if (host->profile.read_only && status == STATUS_OK) {
         host->out = (struct pb_host_effects){0};

@@ -201,37 +201,53 @@ static bool check_words(const struct options *out)
     return true;
 }
 
-bool options_read(int argc, char **argv, struct options *out)
+static bool read_letters(int argc, char **argv, struct options *out, bool given[])
 {
-    const char *profile = getenv("PARLEY_PROFILE");
-    uint32_t given[OPTION_COUNT] = {0};
     int letter;
-    *out = (struct options){.command = COMMAND_COUNT,
-                            .profile = profile && profile[0] ? profile : "default",
-                            .password_fd = -1,
-                            .limit = 50,
-                            .uses = 1,
-                            .days = 7};
     while ((letter = getopt_long(argc, argv, "m:fh", long_options, NULL)) != -1) {
-        letter = letter == 'm'   ? OPTION_MESSAGE
-                 : letter == 'f' ? OPTION_FOLLOW
-                 : letter == 'h' ? OPTION_HELP
-                                 : letter;
+        if (letter == 'm')
+            letter = OPTION_MESSAGE;
+        if (letter == 'f')
+            letter = OPTION_FOLLOW;
+        if (letter == 'h')
+            letter = OPTION_HELP;
         if (letter < OPTION_FIRST || !set_option(letter, optarg, out))
             return false;
-        given[letter - OPTION_FIRST - 1] = 1;
+        given[letter - OPTION_FIRST - 1] = true;
     }
-    if (optind == argc)
-        return out->help ||
-               (fprintf(stderr, "parley: say a command; parley --help lists them\n"), false);
-    if (!find_command(argv[optind++], out))
-        return false;
+    return true;
+}
+
+static bool check_given(const struct options *out, const bool given[])
+{
     for (size_t i = 0; i < OPTION_COUNT; i++)
         if (given[i] && !(option_table[i].commands & (1u << out->command))) {
             fprintf(stderr, "parley: %s takes no --%s\n", command_table[out->command].name,
                     option_table[i].name);
             return false;
         }
+    return true;
+}
+
+bool options_read(int argc, char **argv, struct options *out)
+{
+    const char *profile = getenv("PARLEY_PROFILE");
+    bool given[OPTION_COUNT] = {false};
+    *out = (struct options){.command = COMMAND_COUNT,
+                            .profile = profile && profile[0] ? profile : "default",
+                            .password_fd = -1,
+                            .limit = 50,
+                            .uses = 1,
+                            .days = 7};
+    if (!read_letters(argc, argv, out, given))
+        return false;
+    if (optind == argc) {
+        if (!out->help)
+            fprintf(stderr, "parley: say a command; parley --help lists them\n");
+        return out->help;
+    }
+    if (!find_command(argv[optind++], out) || !check_given(out, given))
+        return false;
     while (optind < argc && out->words_count < OPTIONS_WORDS_MAX)
         out->words[out->words_count++] = argv[optind++];
     return out->help || check_words(out);

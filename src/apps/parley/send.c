@@ -29,6 +29,21 @@ struct sender {
     size_t count;
 };
 
+static size_t read_stdin(uint8_t *out)
+{
+    size_t bytes = 0;
+    ssize_t got = 1;
+    while (bytes <= TEXT_BYTES_MAX && got != 0) {
+        got = read(STDIN_FILENO, out + bytes, TEXT_BYTES_MAX + 1 - bytes);
+        if (got < 0 && errno != EINTR)
+            break;
+        bytes += got > 0 ? (size_t)got : 0;
+    }
+    while (bytes && bytes <= TEXT_BYTES_MAX && out[bytes - 1] == '\n')
+        bytes--; /* the end that echo adds */
+    return bytes;
+}
+
 /* The text: -m, or all of stdin; false: told. */
 static bool read_text(const struct options *options, uint8_t *out, size_t *bytes)
 {
@@ -43,13 +58,7 @@ static bool read_text(const struct options *options, uint8_t *out, size_t *bytes
         if (text.bytes <= TEXT_BYTES_MAX)
             memcpy(out, text.at, text.bytes);
     } else {
-        ssize_t got;
-        while (*bytes <= TEXT_BYTES_MAX &&
-               ((got = read(STDIN_FILENO, out + *bytes, TEXT_BYTES_MAX + 1 - *bytes)) > 0 ||
-                (got < 0 && errno == EINTR)))
-            *bytes += got > 0 ? (size_t)got : 0;
-        while (*bytes && *bytes <= TEXT_BYTES_MAX && out[*bytes - 1] == '\n')
-            (*bytes)--; /* the end that echo adds */
+        *bytes = read_stdin(out);
     }
     if (*bytes > TEXT_BYTES_MAX) {
         app_say("that is too long: 16 KiB of text at most; nothing was sent");
