@@ -7,37 +7,18 @@
 
 #include "base/base64.h"
 #include "core/command.h"
+#include "core/password_rule.h"
 #include "core/username.h"
 #include "core/witness.h"
 #include "ports/crypto.h"
 #include "wire/devlist.h"
 
-#define PASSWORD_LETTERS_MIN 15u
-#define INVITE_USES_MAX      100u
-#define INVITE_DAYS_MAX      30u
-#define INVITE_DAYS          7u
-#define DAY_MS               86400000u
-#define ATTACH_RETRY_MS      2000u
-#define SECRET_BYTES         16u
-
-/* The commonest passwords that are long enough; the long list belongs to clients. */
-static const char *const common[] = {
-    "passwordpassword", "password12345678", "123456789012345",       "1234567890123456",
-    "qwertyuiopasdfgh", "qwertyuiop12345",  "aaaaaaaaaaaaaaa",       "111111111111111",
-    "000000000000000",  "iloveyouiloveyou", "letmeinletmeinletmein", "correcthorsebatterystaple"};
-
-static bool password_strong(struct slice text)
-{
-    size_t letters = 0;
-    for (size_t i = 0; i < text.bytes; i++)
-        letters += (text.at[i] & 0xc0) != 0x80; /* UTF-8 was checked by the decoder */
-    if (letters < PASSWORD_LETTERS_MIN)
-        return false;
-    for (size_t i = 0; i < sizeof common / sizeof common[0]; i++)
-        if (slice_equal(text, slice_text(common[i])))
-            return false;
-    return true;
-}
+#define INVITE_USES_MAX 100u
+#define INVITE_DAYS_MAX 30u
+#define INVITE_DAYS     7u
+#define DAY_MS          86400000u
+#define ATTACH_RETRY_MS 2000u
+#define SECRET_BYTES    16u
 
 static bool busy_signing_in(struct step *step, uint32_t req)
 {
