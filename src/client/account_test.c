@@ -65,10 +65,262 @@ static void another_server_after_a_refusal(void **state)
     host_free(host);
 }
 
+static void login(struct host *host)
+{
+    struct pb_event_command login = {.body_case = PB_EVENT_COMMAND_BODY_LOGIN};
+    login.body.login = (struct pb_command_login){.server = SLICE_LITERAL("http://h"),
+                                                 .username = SLICE_LITERAL("ann"),
+                                                 .password = SLICE_LITERAL("secret"),
+                                                 .device_name = SLICE_LITERAL("laptop")};
+    command(host, &login);
+    greet(host);
+    struct pb_login asked = expect(host, PB_FRAME_BODY_LOGIN).body.login;
+    assert_true(slice_equal(asked.password, SLICE_LITERAL("secret")));
+}
+
+static void granted(struct host *host, uint64_t dl_n, uint64_t vault_ver)
+{
+    uint8_t user[16] = {1};
+    struct pb_frame frame = {.req = host->last_req, .body_case = PB_FRAME_BODY_GRANTED};
+    frame.body.granted =
+        (struct pb_granted){.user_id = slice_make(user, 16), .dl_n = dl_n, .vault_ver = vault_ver};
+    feed(host, &frame);
+}
+
+static void vault(struct host *host, struct host *of)
+{
+    struct pb_frame frame = {.req = host->last_req, .body_case = PB_FRAME_BODY_VAULT_ANSWER};
+    frame.body.vault_answer.ver = 1;
+    assert_int_equal(
+        e2ee_vault_seal(of->client.e2ee, 1, &host->memory, &frame.body.vault_answer.blob), E2EE_OK);
+    feed(host, &frame);
+}
+
+/* The second device of an account: vault, list 1, list 2 that names both, then a session. */
+static struct host *second_device(struct host *first)
+{
+    struct host *host = host_new();
+    login(host);
+    granted(host, 1, 1);
+    expect(host, PB_FRAME_BODY_VAULT_GET);
+    vault(host, first);
+    assert_true(expect(host, PB_FRAME_BODY_DEVLIST_GET).body.devlist_get.from_n == 1);
+    lists(host, 1, list_of(first));
+    struct pb_frame put = expect(host, PB_FRAME_BODY_DEVLIST_PUT);
+    struct devlist list;
+    assert_int_equal(devlist_read(put.body.devlist_put.dl, &list), STATUS_OK);
+    assert_true(list.n == 2 && list.device_count == 2);
+    ok(host, 2);
+    assert_int_equal(host->result.request, 7);
+    assert_int_equal(host->result.error, 0);
+    expect(host, PB_FRAME_BODY_HELLO);
+    host->client.dl_n = 2;
+    ready(host, 0, PB_RESUME_KIND_TAIL);
+    expect(host, PB_FRAME_BODY_DEVLIST_GET);
+    lists(host, 1, put.body.devlist_put.dl);
+    assert_true(host->client.synced);
+    silent(host);
+    return host;
+}
+
+static void a_second_device(void **state)
+{
+    struct host *first = signed_up("ann", 1), *second = second_device(first);
+    struct pb_event_command devices = {.body_case = PB_EVENT_COMMAND_BODY_DEVICES};
+    (void)state;
+    command(second, &devices);
+    assert_int_equal(second->result.devices_count, 2);
+    assert_false(second->result.devices[0].this_device);
+    assert_true(second->result.devices[1].this_device);
+    assert_true(slice_equal(second->result.devices[1].name, SLICE_LITERAL("laptop")));
+    /* The first one hears of it, fetches the list, and checks it. */
+    struct pb_entry entry = {.body_case = PB_ENTRY_BODY_ACCOUNT};
+    entry.body.account.dl_n = 2;
+    push(first, 1, &entry);
+    assert_true(expect(first, PB_FRAME_BODY_DEVLIST_GET).body.devlist_get.from_n == 1);
+    uint32_t get = first->last_req;
+    expect(first, PB_FRAME_BODY_ACK);
+    first->last_req = get;
+    lists(first, 1, list_of(second));
+    assert_true(first->client.dl_n == 2);
+    host_free(first);
+    host_free(second);
+}
+
+/* Each takes the other off: a list with one device; the removed one is signed out and wipes. */
+static void a_device_is_removed(void **state)
+{
+    struct host *first = signed_up("ann", 1), *second = second_device(first);
+    struct pb_event_command remove = {.body_case = PB_EVENT_COMMAND_BODY_REMOVE_DEVICE};
+    struct devlist list;
+    uint8_t unknown[16] = {77};
+    (void)state;
+    remove.body.remove_device.device_id = slice_make(unknown, 16);
+    command(second, &remove);
+    assert_int_equal(second->result.error, PB_ERROR_CODE_NOT_FOUND);
+    silent(second);
+    remove.body.remove_device.device_id = slice_make(first->client.device, 16);
+    command(second, &remove);
+    struct pb_frame put = expect(second, PB_FRAME_BODY_DEVLIST_PUT);
+    assert_int_equal(devlist_read(put.body.devlist_put.dl, &list), STATUS_OK);
+    assert_true(list.n == 3 && list.device_count == 1 && list.removed_count == 1);
+    assert_memory_equal(list.removed.at, first->client.device, 16);
+    ok(second, 3);
+    assert_int_equal(second->result.error, 0);
+    expect(second, PB_FRAME_BODY_DEVLIST_GET);
+    lists(second, 1, put.body.devlist_put.dl);
+    assert_true(second->client.dl_n == 3);
+    /* A server that brings the removed device back is not believed. */
+    assert_true(client_user_find(&second->client, second->client.user)->devices[0].removed);
+    struct pb_frame frame = {.body_case = PB_FRAME_BODY_GOAWAY};
+    frame.body.goaway.reason = PB_GOAWAY_REASON_SIGNED_OUT;
+    feed(first, &frame);
+    assert_true(first->wipe && first->close);
+    assert_int_equal(first->client.state, PB_CLIENT_STATE_SIGNED_OUT);
+    wait_ms(first, 600000);
+    assert_false(first->connect);
+    struct pb_event_command devices = {.body_case = PB_EVENT_COMMAND_BODY_DEVICES};
+    command(first, &devices);
+    assert_int_equal(first->result.error, PB_ERROR_CODE_DENIED);
+    host_free(first);
+    host_free(second);
+}
+
+/* A removal that loses its race comes back as CONFLICT; nothing stays behind. */
+static void a_removal_conflicts(void **state)
+{
+    struct host *first = signed_up("ann", 1), *second = second_device(first);
+    struct pb_event_command remove = {.body_case = PB_EVENT_COMMAND_BODY_REMOVE_DEVICE};
+    (void)state;
+    remove.body.remove_device.device_id = slice_make(first->client.device, 16);
+    command(second, &remove);
+    expect(second, PB_FRAME_BODY_DEVLIST_PUT);
+    refuse(second, PB_ERROR_CODE_CONFLICT, 3);
+    assert_int_equal(second->result.error, PB_ERROR_CODE_CONFLICT);
+    wait_ms(second, 1000);
+    silent(second);
+    command(second, &remove);
+    expect(second, PB_FRAME_BODY_DEVLIST_PUT);
+    host_free(first);
+    host_free(second);
+}
+
+static void a_wrong_password(void **state)
+{
+    struct host *host = host_new();
+    (void)state;
+    login(host);
+    struct pb_frame frame = {.req = host->last_req, .body_case = PB_FRAME_BODY_ERROR};
+    frame.body.error = (struct pb_error){.code = PB_ERROR_CODE_AUTH, .retry_ms = 4000};
+    feed(host, &frame);
+    assert_int_equal(host->result.error, PB_ERROR_CODE_AUTH);
+    assert_true(host->result.retry_ms == 4000);
+    assert_true(host->close);
+    wait_ms(host, 600000);
+    assert_false(host->connect); /* not tried again by itself */
+    login(host);                 /* but the person may */
+    host_free(host);
+}
+
+/* The grant is gone, or was never one: the sign-in ends with the answer, not in a loop. */
+static void a_wrong_grant(void **state)
+{
+    struct host *host = host_new();
+    (void)state;
+    login(host);
+    granted(host, 0, 0);
+    expect(host, PB_FRAME_BODY_VAULT_PUT);
+    refuse(host, PB_ERROR_CODE_DENIED, 0);
+    assert_int_equal(host->result.request, 7);
+    assert_int_equal(host->result.error, PB_ERROR_CODE_DENIED);
+    assert_false(host->client.enrolled);
+    wait_ms(host, 600000);
+    assert_false(host->connect);
+    host_free(host);
+}
+
+/* The connection breaks after DEVLIST_PUT: LOGIN finds the list and goes on with the same device. */
+static void a_lost_enrolment(void **state)
+{
+    struct host *host = host_new();
+    uint8_t device[16];
+    (void)state;
+    login(host);
+    granted(host, 0, 0);
+    expect(host, PB_FRAME_BODY_VAULT_PUT);
+    ok(host, 1);
+    struct pb_frame put = expect(host, PB_FRAME_BODY_DEVLIST_PUT);
+    memcpy(device, host->client.device, 16);
+    simple(host, PB_HOST_EVENT_BODY_DISCONNECTED);
+    greet(host);
+    expect(host, PB_FRAME_BODY_LOGIN);
+    granted(host, 1, 1);
+    expect(host, PB_FRAME_BODY_VAULT_GET);
+    vault(host, host);
+    expect(host, PB_FRAME_BODY_DEVLIST_GET);
+    lists(host, 1, put.body.devlist_put.dl);
+    assert_int_equal(host->result.error, 0);
+    expect(host, PB_FRAME_BODY_HELLO);
+    assert_memory_equal(device, host->client.device, 16);
+    host_free(host);
+}
+
+static void answers_to_commands(void **state)
+{
+    struct host *ann = signed_up("ann", 1);
+    struct pb_event_command invite = {.body_case = PB_EVENT_COMMAND_BODY_INVITE},
+                            password = {.body_case = PB_EVENT_COMMAND_BODY_PASSWORD};
+    (void)state;
+    invite.body.invite = (struct pb_command_invite){.uses = 3, .days = 2};
+    command(ann, &invite);
+    struct pb_invite asked = expect(ann, PB_FRAME_BODY_INVITE).body.invite;
+    assert_true(asked.uses == 3 && asked.days == 2);
+    struct pb_frame frame = {.req = ann->last_req, .body_case = PB_FRAME_BODY_INVITE_ANSWER};
+    frame.body.invite_answer.secret = SLICE_LITERAL("abc");
+    feed(ann, &frame);
+    assert_true(ann->result.request == 7 && slice_equal(ann->result.text, SLICE_LITERAL("abc")));
+    static const enum pb_error_code codes[] = {PB_ERROR_CODE_LIMIT, PB_ERROR_CODE_BUSY,
+                                               PB_ERROR_CODE_UNSUPPORTED, PB_ERROR_CODE_DENIED};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        command(ann, &invite);
+        expect(ann, PB_FRAME_BODY_INVITE);
+        frame = (struct pb_frame){.req = ann->last_req, .body_case = PB_FRAME_BODY_ERROR};
+        frame.body.error = (struct pb_error){.code = codes[i], .retry_ms = 1500};
+        feed(ann, &frame);
+        assert_int_equal(ann->result.error, codes[i]);
+        assert_true(ann->result.retry_ms == 1500);
+        assert_true(ann->client.synced); /* the session lives on */
+    }
+    password.body.password = (struct pb_command_password){.old_password = SLICE_LITERAL("old"),
+                                                          .new_password = SLICE_LITERAL("new")};
+    command(ann, &password);
+    struct pb_password_set set = expect(ann, PB_FRAME_BODY_PASSWORD_SET).body.password_set;
+    assert_true(slice_equal(set.old_password, SLICE_LITERAL("old")));
+    refuse(ann, PB_ERROR_CODE_AUTH, 0);
+    assert_int_equal(ann->result.error, PB_ERROR_CODE_AUTH);
+    command(ann, &password);
+    expect(ann, PB_FRAME_BODY_PASSWORD_SET);
+    ok(ann, 0);
+    assert_true(ann->result.request == 7 && ann->result.error == 0);
+    /* The connection breaks: the person is told, not left waiting. */
+    command(ann, &password);
+    expect(ann, PB_FRAME_BODY_PASSWORD_SET);
+    memset(&ann->result, 0, sizeof ann->result);
+    simple(ann, PB_HOST_EVENT_BODY_DISCONNECTED);
+    assert_int_equal(ann->result.request, 7);
+    assert_int_equal(ann->result.error, PB_ERROR_CODE_RETRY);
+    command(ann, &password); /* offline: at once */
+    assert_int_equal(ann->result.error, PB_ERROR_CODE_BUSY);
+    host_free(ann);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(marks_of_each),
+        cmocka_unit_test(marks_of_each),       cmocka_unit_test(a_second_device),
+        cmocka_unit_test(a_device_is_removed), cmocka_unit_test(a_removal_conflicts),
+        cmocka_unit_test(a_wrong_password),    cmocka_unit_test(a_wrong_grant),
+        cmocka_unit_test(a_lost_enrolment),    cmocka_unit_test(answers_to_commands),
         cmocka_unit_test(another_server_after_a_refusal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,11 @@
 
 static void forget_connection(struct client *client)
 {
+    /* A name is looked up again; of the rest nobody knows whether it was done. */
+    for (uint32_t i = 0; i < client->request_count; i++)
+        if (client->requests[i].kind != PB_FRAME_BODY_LOOKUP)
+            mind_result(client, client->requests[i].command, PB_ERROR_CODE_RETRY,
+                        SLICE_LITERAL("the connection broke"));
     client->phase = CLIENT_PHASE_IDLE;
     client->synced = client->syncing = client->snapshotting = client->loading = false;
     client->deferred = client->need_repair = false;
