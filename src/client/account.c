@@ -328,6 +328,17 @@ static void devices(struct client *client, uint32_t command)
             .this_device = memcmp(list.devices[i].id, client->device, ID_BYTES) == 0};
 }
 
+/* A restored server lacks the newest list: it gets it again. */
+void account_put_again(struct client *client, uint64_t dl_n)
+{
+    const struct client_user *self = client_user_find(client, client->user);
+    struct pb_frame frame = {.body_case = PB_FRAME_BODY_DEVLIST_PUT};
+    if (!self || dl_n + 1 != self->dl_n)
+        return;
+    frame.body.devlist_put.dl = self->dl;
+    (void)mind_request(client, &frame, NULL, 0, 0);
+}
+
 void account_remove_go_on(struct client *client)
 {
     struct client_user *self = client_user_find(client, client->user);

@@ -239,7 +239,7 @@ static void a_wrong_grant(void **state)
     host_free(host);
 }
 
-/* The connection breaks after DEVLIST_PUT: LOGIN finds the list and goes on with the same device. */
+/* The connection breaks after DEVLIST_PUT: LOGIN finds the list, with the same device. */
 static void a_lost_enrolment(void **state)
 {
     struct host *host = host_new();

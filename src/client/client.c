@@ -353,11 +353,11 @@ static void tell_state(struct client *client)
                         : client->phase != CLIENT_PHASE_READY      ? PB_CLIENT_STATE_CONNECTING
                         : client->synced                           ? PB_CLIENT_STATE_SYNCED
                                                                    : PB_CLIENT_STATE_SYNCING;
-    if (client->state == client->told_state ||
+    if ((client->state == client->told_state && client->read_only == client->told_read_only) ||
         !(notice = mind_notice(client, PB_NOTICE_BODY_STATE)))
         return;
     notice->body.state.state = client->told_state = client->state;
-    notice->body.state.read_only = client->read_only;
+    notice->body.state.read_only = client->told_read_only = client->read_only;
 }
 
 static void on_restore(struct client *client, const struct pb_event_restore *restore)

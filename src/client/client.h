@@ -23,8 +23,10 @@
 #define CLIENT_CHATS_MAX     1024
 #define CLIENT_USERS_MAX     1024
 #define CLIENT_OUTBOX_MAX    1024 /* unsettled messages, all chats */
-#define CLIENT_REQUESTS_MAX  512  /* answers awaited on one connection */
-#define CLIENT_WAITING_MAX   16   /* commands that wait for a name to be looked up */
+#define CLIENT_JOURNAL_MAX   256  /* settled messages kept for a restored server … */
+#define CLIENT_JOURNAL_MS    (7 * (uint64_t)86400000) /* … this long */
+#define CLIENT_REQUESTS_MAX  512                      /* answers awaited on one connection */
+#define CLIENT_WAITING_MAX   16 /* commands that wait for a name to be looked up */
 #define CLIENT_SPANS_MAX     64
 #define CLIENT_HIDDEN_MAX    128
 #define CLIENT_REMOVED_MAX   32
@@ -55,10 +57,11 @@ struct client_chat {
     uint64_t voided[CLIENT_VOIDED_MAX]; /* own counters finally refused, not told yet */
     uint32_t voided_count;
     uint64_t load_upto, next_sctr, snapshot_sctr, joined;
+    uint64_t stale_upto; /* rows up to here that are not held are of a server that lost them */
     uint8_t create_mid[ID_BYTES];
     bool created, create_wanted;
     /* of this connection only */
-    bool dirty, resend, create_sent, start_next;
+    bool dirty, resend, create_sent, start_next, listed; /* listed: in the SNAPSHOT under way */
     uint64_t resend_at;
 };
 
@@ -75,6 +78,14 @@ struct client_entry {
      * a filler that waits for the next connection or message */
     bool flying, refused, parked;
     struct slice envelope, content;
+};
+
+/* of the journal: an own message that is in the log; a restored server may lack it */
+struct client_settled {
+    struct client_chat *chat;
+    uint8_t mid[ID_BYTES];
+    uint64_t sctr, cseq, made_ms, settled_ms;
+    struct slice content;
 };
 
 struct client_user {
@@ -146,11 +157,13 @@ struct client {
     uint32_t user_count;
     struct client_entry outbox[CLIENT_OUTBOX_MAX];
     uint32_t outbox_count;
+    struct client_settled journal[CLIENT_JOURNAL_MAX];
+    uint32_t journal_count;
 
     /* the connection */
     enum pb_client_state state, told_state;
     enum client_phase phase;
-    bool read_only, stopped, synced, syncing, snapshotting, loading;
+    bool read_only, told_read_only, stopped, synced, syncing, snapshotting, loading;
     uint32_t attempts, failed_repairs, next_req;
     uint64_t retry_at, ping_at, dead_at, settle_at, load_at, fetch_at, ready_useq, acked_useq;
     uint64_t repair_useq, snapshot_useq;
@@ -159,7 +172,8 @@ struct client {
     uint64_t load_before, load_after;
     uint8_t load_chat[ID_BYTES];
     bool need_repair;
-    bool deferred; /* entries wait for a device list */
+    bool regressed; /* the SNAPSHOT under way is of a server that lost what this device has */
+    bool deferred;  /* entries wait for a device list */
     struct client_request requests[CLIENT_REQUESTS_MAX];
     uint32_t request_count;
     struct client_waiting waiting[CLIENT_WAITING_MAX];

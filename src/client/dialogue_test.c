@@ -77,6 +77,7 @@ static void same_from_rows(const struct host *host)
         assert_true(stored->reseal == entry->reseal &&
                     slice_equal(stored->envelope, entry->envelope));
     }
+    assert_int_equal(twin.journal_count, live->journal_count);
     for (uint32_t i = 0; i < live->chat_count; i++) {
         const struct client_chat *chat = live->chats[i],
                                  *stored = client_chat_find(&twin, chat->id);
@@ -88,6 +89,8 @@ static void same_from_rows(const struct host *host)
                     stored->created == chat->created);
         assert_true(stored->read_wish == chat->read_wish &&
                     stored->delivered_wish == chat->delivered_wish);
+        assert_true(stored->stale_upto == chat->stale_upto &&
+                    stored->voided_count == chat->voided_count);
         assert_memory_equal(stored->create_mid, chat->create_mid, 16);
         assert_int_equal(stored->span_count, chat->span_count);
         assert_memory_equal(stored->spans, chat->spans, chat->span_count * sizeof chat->spans[0]);

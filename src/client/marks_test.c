@@ -92,7 +92,8 @@ static void history(struct host *host, struct slice chat, struct pb_entry *rows,
     feed(host, &answer);
 }
 
-/* Two chats load after a SNAPSHOT. While one still does, ACKs are lazy and only the loaded one is
+/* EXCEPTION: one conversation, told in one piece.
+ * Two chats load after a SNAPSHOT. While one still does, ACKs are lazy and only the loaded one is
  * receipted; with the last one, DELIVERED goes for all: also for what came by lazy ACKs meanwhile.
  */
 static void delivered_for_all_with_the_last(void **state)

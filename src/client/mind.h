@@ -28,6 +28,7 @@ void rows_restore(struct client *client, const struct pb_state_row *row);
 void rows_store_dirty(struct client *client);
 void rows_store_entry(struct client *client, const struct client_entry *entry);
 void rows_delete_entry(struct client *client, const uint8_t chat[ID_BYTES], uint64_t sctr);
+void rows_delete_message(struct client *client, const uint8_t chat[ID_BYTES], uint64_t cseq);
 void rows_compact(struct client *client);
 struct client_chat *rows_chat_new(struct client *client, const uint8_t id[ID_BYTES]);
 struct client_user *rows_user_new(struct client *client, const uint8_t id[ID_BYTES]);
@@ -51,7 +52,15 @@ void outbox_error(struct client *client, const struct client_request *request,
                   const struct pb_error *error);
 void outbox_loaded(struct client *client, struct client_chat *chat);
 void outbox_chat_exists(struct client *client, struct client_chat *chat);
+void outbox_filled(struct client *client, struct client_entry *entry);
 void outbox_fail(struct client *client, struct client_entry *entry, uint32_t reason, bool consumed);
+
+/* journal.c */
+void journal_keep(struct client *client, const struct client_entry *entry, uint64_t cseq);
+void journal_restore(struct client *client, struct slice key, struct slice value);
+void journal_chat_lost(struct client *client, struct client_chat *chat, uint64_t head,
+                       uint64_t last_sctr);
+void journal_unlisted(struct client *client);
 
 /* timeline.c: false = waits for a device list, nothing was changed. */
 bool timeline_message(struct client *client, const struct pb_message *message);
@@ -113,4 +122,5 @@ void account_ok(struct client *client, const struct client_request *request,
 void account_lists(struct client *client, const struct pb_devlist_answer *answer);
 void account_error(struct client *client, const struct client_request *request,
                    const struct pb_error *error);
+void account_put_again(struct client *client, uint64_t dl_n);
 void account_remove_go_on(struct client *client);

@@ -56,7 +56,7 @@ static void voided(struct client_chat *chat, uint64_t sctr)
 }
 
 /* A filler is done: its counter is spent. The row stays, for the person to see what failed. */
-static void filled(struct client *client, struct client_entry *entry)
+void outbox_filled(struct client *client, struct client_entry *entry)
 {
     entry->filler = false;
     if (entry->content.bytes)
@@ -124,6 +124,7 @@ void outbox_sent(struct client *client, const struct pb_sent *sent)
         client->log_witness = mind_keep(client, pb_witness_pack(&sent->witness, &client->step));
         client->meta_dirty = true;
     }
+    client->read_only = false; /* it takes messages again */
     if (!entry || entry->state != PB_OUTBOX_STATE_OPEN)
         return;
     entry->state = PB_OUTBOX_STATE_SENT;
@@ -161,9 +162,10 @@ void outbox_settle(struct client *client, struct client_chat *chat,
         told(chat, content);
     if (is_void) { /* the failure stays one */
         if (entry && entry->chat == chat && entry->filler)
-            filled(client, entry);
+            outbox_filled(client, entry);
     } else if (entry && entry->chat == chat) {
         rows_delete_entry(client, chat->id, entry->sctr);
+        journal_keep(client, entry, message->cseq);
         outbox_tick(client, entry, PB_TICK_SENT, message->cseq, 0);
         entry_remove(client, entry);
     } else if (!entry_by_sctr(client, chat, message->sctr)) {
@@ -229,7 +231,7 @@ static void entry_rejected(struct client *client, struct client_entry *entry,
         if (!rejected->consumed)
             fail_all(client, chat, rejected->reason);
         else if (entry->filler)
-            filled(client, entry);
+            outbox_filled(client, entry);
         else
             outbox_fail(client, entry, rejected->reason, true);
         return;
@@ -271,7 +273,7 @@ void outbox_repeat(struct client *client, const struct pb_repeat *repeat)
         memcmp(repeat->last_mid.at, entry->mid, ID_BYTES) == 0)
         return;          /* bound to this very message: it comes by itself */
     if (entry->filler) { /* bound to another: nothing is left to fill */
-        filled(client, entry);
+        outbox_filled(client, entry);
         return;
     }
     uint64_t highest = repeat->last >= chat->next_sctr ? repeat->last : chat->next_sctr - 1;
@@ -313,7 +315,7 @@ void outbox_loaded(struct client *client, struct client_chat *chat)
         if (entry->chat != chat || entry->sctr > chat->snapshot_sctr)
             continue;
         if (entry->filler)
-            filled(client, entry);
+            outbox_filled(client, entry);
         else
             outbox_fail(client, entry, PB_ERROR_CODE_GONE, true);
     }

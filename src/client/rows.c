@@ -96,6 +96,7 @@ static void restore_chat(struct client *client, struct slice key, struct slice v
         chat->next_sctr = row.next_sctr;
     chat->snapshot_sctr = row.snapshot_sctr;
     chat->joined = row.joined;
+    chat->stale_upto = row.stale_upto;
     id_take(chat->create_mid, row.create_mid);
     chat->create_wanted = !id_is_zero(chat->create_mid);
     chat->created = row.created;
@@ -169,6 +170,7 @@ void rows_restore(struct client *client, const struct pb_state_row *row)
     case PB_TABLE_CHAT: restore_chat(client, row->key, row->value); break;
     case PB_TABLE_USER: restore_user(client, row->key, row->value); break;
     case PB_TABLE_OUTBOX: restore_outbox(client, row->key, row->value); break;
+    case PB_TABLE_JOURNAL: journal_restore(client, row->key, row->value); break;
     case PB_TABLE_UNSPECIFIED:
     case PB_TABLE_MESSAGE:
     default: break;
@@ -243,6 +245,7 @@ static void store_chat(struct client *client, struct client_chat *chat)
         .voided_count = chat->voided_count,
         .created = chat->created,
         .joined = chat->joined,
+        .stale_upto = chat->stale_upto,
         .removed = removed,
         .removed_count = chat->removed_count,
     };
@@ -314,6 +317,13 @@ void rows_delete_entry(struct client *client, const uint8_t chat[ID_BYTES], uint
     mind_store(client, PB_STORE_OP_KIND_DELETE, PB_TABLE_OUTBOX, slice_make(key, 24), SLICE_EMPTY);
 }
 
+void rows_delete_message(struct client *client, const uint8_t chat[ID_BYTES], uint64_t cseq)
+{
+    uint8_t key[24];
+    outbox_key(key, chat, cseq);
+    mind_store(client, PB_STORE_OP_KIND_DELETE, PB_TABLE_MESSAGE, slice_make(key, 24), SLICE_EMPTY);
+}
+
 /* Variable bytes of the state live in one of two arenas; when the garbage outweighs what lives, all
  * that lives moves to the other. Linear in the state, amortized over the growth. */
 void rows_compact(struct client *client)
@@ -338,6 +348,8 @@ void rows_compact(struct client *client)
         client->outbox[i].envelope = mind_keep(client, client->outbox[i].envelope);
         client->outbox[i].content = mind_keep(client, client->outbox[i].content);
     }
+    for (uint32_t i = 0; i < client->journal_count; i++)
+        client->journal[i].content = mind_keep(client, client->journal[i].content);
     for (uint32_t i = 0; i < CLIENT_WAITING_MAX; i++) {
         client->waiting[i].username = mind_keep(client, client->waiting[i].username);
         client->waiting[i].text = mind_keep(client, client->waiting[i].text);

@@ -221,6 +221,7 @@ void sync_ready(struct client *client, const struct pb_ready *ready)
         client->meta_dirty = true;
     }
     contacts_want(client, client->user, ready->dl_n);
+    account_put_again(client, ready->dl_n);
     for (uint32_t i = 0; i < client->user_count; i++)
         if (client->users[i]->wanted_n > client->users[i]->dl_n)
             contacts_fetch(client, client->users[i]);
@@ -333,8 +334,12 @@ void sync_snapshot_page(struct client *client, const struct pb_snapshot_page *pa
 {
     if (!client->snapshotting)
         return;
-    if (page->page == 0)
+    if (page->page == 0) {
         client->snapshot_useq = page->useq;
+        client->regressed = client->ready_epoch != client->log_epoch || page->useq < client->useq;
+        for (uint32_t i = 0; i < client->chat_count; i++)
+            client->chats[i]->listed = false;
+    }
     for (size_t i = 0; i < page->chats_count; i++)
         timeline_snapshot_chat(client, &page->chats[i]);
     if (page->more) {
@@ -346,6 +351,9 @@ void sync_snapshot_page(struct client *client, const struct pb_snapshot_page *pa
         return;
     }
     client->snapshotting = false;
+    if (client->regressed)
+        journal_unlisted(client);
+    client->regressed = false;
     /* Also when it is lower: nothing was taken since SNAPSHOT was asked for, so the server lost
      * what lies above, and its next entries bear those numbers. */
     client->useq = client->snapshot_useq;

@@ -67,6 +67,8 @@ static void insert(struct client *client, struct client_chat *chat, uint64_t cse
     struct buf buf = buf_over(key, sizeof key);
     buf_put(&buf, slice_make(chat->id, ID_BYTES));
     buf_u64be(&buf, cseq);
+    if (cseq <= chat->stale_upto) /* a row that the server lost stands there */
+        rows_delete_message(client, chat->id, cseq);
     mind_store(client, PB_STORE_OP_KIND_INSERT, PB_TABLE_MESSAGE, buf_slice(&buf),
                pb_client_message_pack_v1(row, &client->step));
     timeline_hold(chat, cseq, cseq);
@@ -374,8 +376,9 @@ void timeline_snapshot_chat(struct client *client, const struct pb_chat_state *s
     uint64_t below;
     if (!chat)
         return;
-    if (client->ready_epoch != client->log_epoch)
-        timeline_drop_above(chat, state->cseq);
+    if (client->regressed && !chat->listed)
+        journal_chat_lost(client, chat, state->cseq, state->last_sctr);
+    chat->listed = true;
     chat->head = state->cseq > chat->head ? state->cseq : chat->head;
     learn_policy(client, chat, state->policy);
     if (state->gen) {

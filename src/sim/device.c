@@ -34,7 +34,7 @@ static void restore_table(struct sim_device *device, uint32_t table)
                 .table = walk.rows[i].table, .key = walk.rows[i].key, .value = walk.rows[i].value};
         event.body.restore.rows = states;
         event.body.restore.rows_count = walk.count;
-        event.body.restore.last = table == PB_TABLE_USER && walk.last;
+        event.body.restore.last = table == PB_TABLE_JOURNAL && walk.last;
         if (walk.count > 0 || event.body.restore.last)
             step(device, &event);
         arena_deinit(&arena);
@@ -47,8 +47,9 @@ static void restore(struct sim_device *device)
     assert(status == STATUS_OK);
     device->client_open = true;
     device->wake_ms = 0;
-    for (uint32_t table = PB_TABLE_META; table <= PB_TABLE_USER; table++)
-        restore_table(device, table);
+    for (uint32_t table = PB_TABLE_META; table <= PB_TABLE_JOURNAL; table++)
+        if (table != PB_TABLE_MESSAGE)
+            restore_table(device, table);
 }
 
 /* ---- the socket ---- */

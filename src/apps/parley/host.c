@@ -250,7 +250,8 @@ static enum host_turn restore_table(struct host *host, uint32_t table)
 
 static enum host_turn restore(struct host *host)
 {
-    static const uint32_t tables[] = {PB_TABLE_META, PB_TABLE_CHAT, PB_TABLE_USER, PB_TABLE_OUTBOX};
+    static const uint32_t tables[] = {PB_TABLE_META, PB_TABLE_CHAT, PB_TABLE_USER, PB_TABLE_OUTBOX,
+                                      PB_TABLE_JOURNAL};
     struct pb_host_event event = {.body_case = PB_HOST_EVENT_BODY_RESTORE};
     host->broken = false;
     client_deinit(&host->client);
