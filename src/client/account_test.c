@@ -317,10 +317,14 @@ static void answers_to_commands(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(marks_of_each),       cmocka_unit_test(a_second_device),
-        cmocka_unit_test(a_device_is_removed), cmocka_unit_test(a_removal_conflicts),
-        cmocka_unit_test(a_wrong_password),    cmocka_unit_test(a_wrong_grant),
-        cmocka_unit_test(a_lost_enrolment),    cmocka_unit_test(answers_to_commands),
+        cmocka_unit_test(marks_of_each),
+        cmocka_unit_test(a_second_device),
+        cmocka_unit_test(a_device_is_removed),
+        cmocka_unit_test(a_removal_conflicts),
+        cmocka_unit_test(a_wrong_password),
+        cmocka_unit_test(a_wrong_grant),
+        cmocka_unit_test(a_lost_enrolment),
+        cmocka_unit_test(answers_to_commands),
         cmocka_unit_test(another_server_after_a_refusal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
