@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "runtime/lane_read.h"
 
-#define ROUND_SHIFT 24u /* token: bit 63 | lane index 16 | append round 8 | emission 24 */
+#define ROUND_SHIFT 24u /* token: LANE_TOKEN_BIT | lane index 16 | append round 8 | emission 24 */
 
 #define CUT_SHARE 8u /* of the rows: a batch above it takes no further record */
 

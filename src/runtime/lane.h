@@ -25,7 +25,7 @@
 #define LANE_BYTES_MAX       (1024u * 1024u)
 #define LANE_ARENA_BYTES_MAX ((size_t)256 << 20)
 #define LANE_ARENA_CUT_BYTES ((size_t)16 << 20)
-#define LANE_TOKEN_BIT       (UINT64_C(1) << 63)
+#define LANE_TOKEN_BIT       (UINT64_C(1) << 61)
 #define LANE_ROWS            (1u << 16) /* the default of lane_bounds.rows */
 #define LANE_ROWS_MIN        2048u      /* one record of a full group, twice */
 #define LANE_RECORD_ROWS     32u /* besides: the account, its devices, the end of the batch */

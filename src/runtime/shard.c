@@ -4,6 +4,10 @@
 #include "base/assert.h"
 #include "wire/gen/rpc.pb.h"
 
+static_assert((GATEWAY_TOKEN ^ LANE_TOKEN_BIT ^ LIVE_TOKEN_BIT ^ SHARD_OPERATOR_TOKEN) ==
+                  (GATEWAY_TOKEN | LANE_TOKEN_BIT | LIVE_TOKEN_BIT | SHARD_OPERATOR_TOKEN),
+              "completions of one bus find their role by these bits");
+
 /* Damage (CORRUPT) and rollback (CONFLICT) make the log read-only: what is sound is served on. */
 static void bus_failed(struct shard *shard, enum status status)
 {
