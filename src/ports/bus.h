@@ -3,7 +3,8 @@
  * one offset space for all topics), sim (partitioned, redelivering), later kafka.
  * Guarantees: APPENDED with OK means durable; TIMEOUT means unknown, it may have happened; per
  * partition records arrive in order, without a gap unless HOLE says so; appends of one producer
- * keep their order; at least once. Completion-shaped. Owner: one thread (a shard). */
+ * keep their order, and are answered in it (of one partition; the gateway's R1 stands on that); at
+ * least once. Completion-shaped. Owner: one thread (a shard). */
 #pragma once
 
 #include <stdbool.h>

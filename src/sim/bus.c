@@ -114,6 +114,9 @@ static enum status port_append(struct bus *port, enum topic topic, const uint8_t
     }
     if (flight->status == STATUS_OK)
         flight->report_us = flight->land_us + prng_below(&bus->prng, options->report_max_us + 1);
+    last = &node->last_report_us[topic_index(topic)][partition];
+    flight->report_us = flight->report_us > *last ? flight->report_us : *last;
+    *last = flight->report_us;
     const struct sim_bus_feed *feed = &node->feeds[topic_index(topic)][partition];
     bus->zombie_appends +=
         feed->assigned && feed->generation != log_at(bus, topic, partition)->generation;
@@ -396,28 +399,57 @@ void sim_bus_advance(struct sim_bus *bus, uint64_t now_us)
     bus->now_us = now_us;
 }
 
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What is there already, or was announced, for one node. */
+static uint64_t node_waits_us(const struct sim_bus *bus, uint32_t at)
+{
+    const struct sim_bus_node *node = &bus->nodes[at];
+    uint64_t due = node->done_count > 0 ? bus->now_us : UINT64_MAX;
+    for (size_t k = 0; k < node->notices_count; k++)
+        due = sooner(due, node->notices[k].due_us);
+    for (size_t k = 0; k < (size_t)SIM_BUS_TOPICS * bus->options.partitions; k++) {
+        size_t topic = k % SIM_BUS_TOPICS, partition = k / SIM_BUS_TOPICS;
+        const struct sim_bus_feed *feed = &node->feeds[topic][partition];
+        if (feed->consuming && !feed->paused && feed->position < bus->logs[topic][partition].count)
+            due = bus->now_us;
+    }
+    return due;
+}
+
 uint64_t sim_bus_next_due_us(const struct sim_bus *bus)
 {
     uint64_t due = UINT64_MAX;
+    for (size_t i = 0; i < bus->flights_count; i++)
+        due = sooner(due, flight_due_us(&bus->flights[i]));
+    for (uint32_t i = 0; i < SIM_BUS_NODES_MAX; i++)
+        due = sooner(due, node_waits_us(bus, i));
+    return due;
+}
+
+uint64_t sim_bus_node_due_us(const struct sim_bus *bus, uint32_t at)
+{
+    const struct sim_bus_node *node = &bus->nodes[at];
+    uint64_t due = node_waits_us(bus, at);
     for (size_t i = 0; i < bus->flights_count; i++) {
-        uint64_t at = flight_due_us(&bus->flights[i]);
-        due = at < due ? at : due;
-    }
-    for (uint32_t i = 0; i < SIM_BUS_NODES_MAX; i++) {
-        const struct sim_bus_node *node = &bus->nodes[i];
-        for (size_t k = 0; k < node->notices_count; k++)
-            due = node->notices[k].due_us < due ? node->notices[k].due_us : due;
-        if (node->done_count > 0)
-            due = bus->now_us;
-        for (size_t k = 0; k < (size_t)SIM_BUS_TOPICS * bus->options.partitions; k++) {
-            size_t topic = k % SIM_BUS_TOPICS, partition = k / SIM_BUS_TOPICS;
-            const struct sim_bus_feed *feed = &node->feeds[topic][partition];
-            if (feed->consuming && !feed->paused &&
-                feed->position < bus->logs[topic][partition].count)
-                due = bus->now_us;
-        }
+        const struct sim_bus_flight *flight = &bus->flights[i];
+        if (flight->node == at && flight->reporting)
+            due = sooner(due, flight->report_us);
+        if (flight->landing && node->feeds[topic_index(flight->topic)][flight->partition].consuming)
+            due = sooner(due, flight->land_us);
     }
     return due;
+}
+
+uint64_t sim_bus_knows(const struct sim_bus *bus, enum topic topic, uint32_t partition,
+                       uint32_t node)
+{
+    const struct sim_bus_feed *feed = &bus->nodes[node].feeds[topic_index(topic)][partition];
+    uint64_t generation = bus->logs[topic_index(topic)][partition].generation;
+    return feed->assigned && feed->generation == generation ? generation : 0;
 }
 
 static void notice_add(struct sim_bus *bus, uint32_t at, const struct sim_bus_notice *notice)

@@ -3,7 +3,8 @@
  * nodes, and no kinder than a real one (storage §§2.4, 6, 11).
  * Each node has a handle, a struct bus. An append lands (becomes durable and visible) after a delay
  * and is reported after another; a report of TIMEOUT means that it landed, that it never will, or
- * that it will later. What one node appends to one partition lands in its order.
+ * that it will later. What one node appends to one partition lands in its order and is answered in
+ * it.
  * Consumers: sim_bus_assign moves a partition. The new owner hears ASSIGNED, the old one REVOKED,
  * by chance long afterwards: until then it is a zombie that reads and appends on; its commits are
  * refused. Records are delivered at least once: by chance from an earlier offset again.
@@ -87,6 +88,7 @@ struct sim_bus_node {
     uint32_t index, life; /* life: raised by every crash */
     uint32_t appends;     /* in flight */
     uint64_t last_land_us[SIM_BUS_TOPICS][SIM_BUS_PARTITIONS_MAX];
+    uint64_t last_report_us[SIM_BUS_TOPICS][SIM_BUS_PARTITIONS_MAX];
     struct sim_bus_feed feeds[SIM_BUS_TOPICS][SIM_BUS_PARTITIONS_MAX];
     struct bus_event done[SIM_BUS_APPENDS_MAX]; /* reported, not yet polled */
     size_t done_count;
@@ -121,6 +123,13 @@ void sim_bus_put(struct sim_bus *bus, const struct bus_record *record);
 void sim_bus_advance(struct sim_bus *bus, uint64_t now_us);
 /* When something is due next; UINT64_MAX: never. */
 uint64_t sim_bus_next_due_us(const struct sim_bus *bus);
+
+/* When something is due for this node, given what it consumes. */
+uint64_t sim_bus_node_due_us(const struct sim_bus *bus, uint32_t node);
+/* Does the node know that it owns the partition, as the group sees it? The assignment's number, or
+ * 0. */
+uint64_t sim_bus_knows(const struct sim_bus *bus, enum topic topic, uint32_t partition,
+                       uint32_t node);
 
 /* The partition has a new owner (SIM_BUS_NOBODY: none). Nothing if it is the owner already. */
 void sim_bus_assign(struct sim_bus *bus, enum topic topic, uint32_t partition, uint32_t node);

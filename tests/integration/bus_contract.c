@@ -24,6 +24,7 @@ static bool answered[RECORDS_MAX];
 static enum status statuses[RECORDS_MAX];
 static uint64_t offsets[RECORDS_MAX], next_offset[2][PARTS_MAX];
 static uint32_t last_of_key[2][KEYS], got[RECORDS_MAX];
+static uint64_t last_answered[2][PARTS_MAX]; /* number + 1 */
 static size_t answers, records;
 static bool assigned[2][PARTS_MAX];
 
@@ -33,6 +34,7 @@ static void forget(void)
     memset(next_offset, 0, sizeof next_offset);
     memset(last_of_key, 0, sizeof last_of_key);
     memset(got, 0, sizeof got);
+    memset(last_answered, 0, sizeof last_answered);
     memset(assigned, 0, sizeof assigned);
     answers = records = 0;
 }
@@ -79,6 +81,21 @@ static void take_record(const struct bus_record *record)
     records++;
 }
 
+static void take_answer(const struct bus_event *event)
+{
+    assert_true(event->token < RECORDS_MAX);
+    assert_false(answered[event->token]);
+    answered[event->token] = true;
+    statuses[event->token] = event->status;
+    offsets[event->token] = event->offset;
+    answers++;
+    uint8_t key[ID_BYTES] = {0};
+    key[7] = (uint8_t)(event->token % KEYS);
+    uint64_t *last = &last_answered[event->token % 3 == 0][bus_partition(key, facts.partitions)];
+    assert_true(event->token + 1 > *last); /* answered in the order of the appends */
+    *last = event->token + 1;
+}
+
 static void turn(void)
 {
     struct bus_event events[16];
@@ -87,12 +104,7 @@ static void turn(void)
     for (size_t i = 0; i < count; i++) {
         const struct bus_event *event = &events[i];
         if (event->kind == BUS_APPENDED) {
-            assert_true(event->token < RECORDS_MAX);
-            assert_false(answered[event->token]);
-            answered[event->token] = true;
-            statuses[event->token] = event->status;
-            offsets[event->token] = event->offset;
-            answers++;
+            take_answer(event);
         } else if (event->kind == BUS_ASSIGNED) {
             assigned[topic_index(event->topic)][event->partition] = true;
         } else {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "adapters/memory/memory_cstore.h"
+#include "apps/parley-sim/fleet.h"
 #include "apps/parley-sim/machine.h"
 #include "base/memory.h"
 #include "sim/world.h"
@@ -18,13 +19,14 @@
 struct run_options {
     uint64_t seed, seeds, until_us;
     uint32_t scale;
-    bool trace, quiet, marks;
+    bool trace, quiet, marks, fleet;
     const char *history;
 };
 
 struct run {
     struct sim_world world;
-    struct machine machine;
+    struct machine machine; /* one of the two */
+    struct fleet fleet;
     struct memory_cstore profiles[2 * SIM_DEVICES_MAX];
     struct cstore *stores[2 * SIM_DEVICES_MAX];
     uint64_t traced; /* lines already printed */
@@ -69,8 +71,10 @@ static void print_violation(struct run *run, const struct run_options *options, 
 {
     static uint8_t text[VERDICT_BYTES];
     struct sim_world *world = &run->world;
-    (void)printf("VIOLATION: seed %llu; repeat: parley-sim --seed %llu --scale %u --trace\n",
-                 (unsigned long long)seed, (unsigned long long)seed, options->scale);
+    (void)printf("VIOLATION: seed %llu; repeat: parley-sim --world %s --seed %llu --scale %u "
+                 "--trace\n",
+                 (unsigned long long)seed, options->fleet ? "fleet" : "machine",
+                 (unsigned long long)seed, options->scale);
     if (world->wrong[0] != '\0')
         (void)printf("  %s\n", world->wrong);
     struct buf out = buf_over(text, sizeof text);
@@ -87,13 +91,15 @@ static void print_violation(struct run *run, const struct run_options *options, 
 }
 
 /* What must come of the rest in every campaign, though no seed asks for it. */
-static bool follows(enum sim_mark mark)
+static bool follows(enum sim_mark mark, bool fleet)
 {
+    if (fleet ? mark >= SIM_MARK_FLEET_HAND_OVER : mark == SIM_MARK_DISK_SECTORS)
+        return true;
     return mark == SIM_MARK_SNAPSHOT || mark == SIM_MARK_RESEND || mark == SIM_MARK_REPAIR ||
-           mark == SIM_MARK_FULL_OUTBOX || mark == SIM_MARK_DISK_SECTORS;
+           mark == SIM_MARK_FULL_OUTBOX;
 }
 
-static void add_up(struct run_sums *sums, const struct sim_world *world, bool well)
+static void add_up(struct run_sums *sums, const struct sim_world *world, bool fleet, bool well)
 {
     sums->runs++;
     sums->violations += !well;
@@ -104,7 +110,7 @@ static void add_up(struct run_sums *sums, const struct sim_world *world, bool we
     sums->moments += world->loop.moments;
     for (size_t i = 0; i < SIM_MARKS_COUNT; i++) {
         sums->marks.count[i] += world->marks.count[i];
-        sums->enabled[i] += world->swarm.weights[i] > 0 || follows((enum sim_mark)i);
+        sums->enabled[i] += world->swarm.weights[i] > 0 || follows((enum sim_mark)i, fleet);
     }
 }
 
@@ -119,6 +125,22 @@ static void print_seed(const struct sim_world *world, uint64_t seed, bool well)
                  (double)world->loop.now_us / 1e6, well ? "ok" : "VIOLATION");
 }
 
+static void cluster_open(struct run *run, const struct run_options *options,
+                         struct sim_world_options *world, uint64_t seed)
+{
+    if (options->fleet) {
+        uint32_t *weights = world->swarm.weights; /* its disks are somebody else's */
+        weights[SIM_MARK_DISK_SYNC_ERROR] = weights[SIM_MARK_DISK_FULL] = 0;
+        weights[SIM_MARK_DISK_SLOW] = 0;
+        fleet_open(&run->fleet, &run->world.wires, &world->swarm, seed);
+        world->cluster = &run->fleet.cluster;
+        return;
+    }
+    world->swarm.weights[SIM_MARK_FLEET_HAND_OVER] = 0;
+    machine_open(&run->machine, &run->world.wires, &world->swarm, seed);
+    world->cluster = &run->machine.cluster;
+}
+
 static bool one_seed(struct run *run, const struct run_options *options, uint64_t seed,
                      struct run_sums *sums)
 {
@@ -127,9 +149,7 @@ static bool one_seed(struct run *run, const struct run_options *options, uint64_
         .seed = seed, .until_us = options->until_us, .stores = run->stores};
     bool well = sim_world_open(world, seed) == STATUS_OK;
     swarm_draw(&world_options.swarm, seed, options->scale);
-    world_options.swarm.weights[SIM_MARK_FLEET_HAND_OVER] = 0;
-    machine_open(&run->machine, &world->wires, &world_options.swarm, seed);
-    world_options.cluster = &run->machine.cluster;
+    cluster_open(run, options, &world_options, seed);
     run->traced = 0;
     for (size_t i = 0; i < 2 * SIM_DEVICES_MAX; i++) {
         memory_cstore_open(&run->profiles[i]);
@@ -147,8 +167,8 @@ static bool one_seed(struct run *run, const struct run_options *options, uint64_
         print_violation(run, options, seed);
     if (options->history)
         write_history(&world->history, options->history);
-    add_up(sums, world, well);
-    run->machine.cluster.vtable->close(&run->machine.cluster);
+    add_up(sums, world, options->fleet, well);
+    world_options.cluster->vtable->close(world_options.cluster);
     sim_world_close(world);
     for (size_t i = 0; i < 2 * SIM_DEVICES_MAX; i++)
         memory_cstore_close(&run->profiles[i]);
@@ -212,7 +232,8 @@ static bool read_options(int argc, char *const argv[], struct run_options *optio
         case 'q': options->quiet = true; break;
         case 'm': options->marks = true; break;
         case 'w':
-            if (strcmp(optarg, "machine") != 0)
+            options->fleet = strcmp(optarg, "fleet") == 0;
+            if (!options->fleet && strcmp(optarg, "machine") != 0)
                 return false;
             break;
         default: return false;
@@ -226,7 +247,7 @@ int run_main(int argc, char *const argv[])
     struct run_options options;
     struct run_sums sums = {0};
     if (!read_options(argc, argv, &options)) {
-        (void)fprintf(stderr, "usage: parley-sim [--seed N] [--seeds K] [--world machine]\n"
+        (void)fprintf(stderr, "usage: parley-sim [--seed N] [--seeds K] [--world machine|fleet]\n"
                               "           [--scale N] [--until MS] [--trace] [--history FILE]\n"
                               "           [--quiet] [--marks]\n"
                               "       parley-sim check FILE…\n");
