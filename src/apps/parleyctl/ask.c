@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -144,10 +145,10 @@ int ctl_status(const struct ctl *ctl)
 /* "NAME owner|member active|closed CREATED_MS" */
 static void user_show(const struct ctl *ctl, const char *line, bool first)
 {
-    char name[64], role[16], state[16], day[32] = "?";
-    uint64_t created_ms;
-    if (sscanf(line, "%63s %15s %15s %" SCNu64, name, role, state, &created_ms) != 4)
+    char name[64], role[16], state[16], created[24], day[32] = "?";
+    if (sscanf(line, "%63s %15s %15s %23s", name, role, state, created) != 4)
         return;
+    uint64_t created_ms = strtoull(created, NULL, 10);
     time_t created_s = (time_t)(created_ms / 1000);
     struct tm parts;
     if (gmtime_r(&created_s, &parts) != NULL)

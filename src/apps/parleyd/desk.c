@@ -121,6 +121,7 @@ static void status(struct node *node)
     put_number(out, "rows", node->db.rows);
     put_number(out, "rows_bytes", node->db.arena.used);
     put_number(out, "rows_bytes_max", node->db.arena.bytes_max);
+    put_text(out, "rows_full", node_full(node) ? "yes" : "no");
     put_number(out, "operations", shard->gateway.operations.used);
     put_number(out, "passwords", node->shards[0].passwords.in_flight);
     put_counts(out, node);

@@ -31,6 +31,12 @@ static int64_t log_wait_ms(const struct node *node)
     return due_us <= now_us ? 0 : (int64_t)((due_us - now_us + 999) / 1000);
 }
 
+bool node_full(const struct node *node)
+{
+    size_t all = node->db.arena.bytes_max;
+    return node->db.arena.used > all - all / 32;
+}
+
 /* ---- the board: once a turn, by every shard ---- */
 
 static enum node_phase board_meet(struct node_shard *at)
@@ -44,7 +50,7 @@ static enum node_phase board_meet(struct node_shard *at)
     board->read_only = config->read_only = board->read_only || config->read_only;
     board->failed = board->failed || at->shard.failed;
     if (at->number == 0)
-        board->busy = config->busy;
+        board->busy = config->busy = config->busy || node_full(node);
     else
         config->busy = board->busy;
     enum node_phase phase = board->phase;
@@ -126,7 +132,7 @@ static enum status recover(struct node *node, struct failure *failure)
 static enum status replay(struct node *node, struct failure *failure)
 {
     struct shard *shard = &node->shards[0].shard;
-    uint64_t told_us = mono_us();
+    uint64_t told_us = mono_us(), left_before = 0;
     bool any = true, told = false;
     while (!processor_caught_up(&shard->processor)) {
         any = shard_turn(shard, any ? 0 : 100);
@@ -142,6 +148,9 @@ static enum status replay(struct node *node, struct failure *failure)
         uint64_t left = processor_lag(&shard->processor);
         (void)fprintf(stderr, "parleyd: folding records, %llu of %llu\n",
                       (unsigned long long)(all > left ? all - left : 0), (unsigned long long)all);
+        if (left == left_before && node_full(node))
+            return failed(node, failure);
+        left_before = left;
     }
     if (told)
         (void)fprintf(stderr, "parleyd: all records are folded\n");
@@ -267,9 +276,16 @@ const char *node_read_only(const struct node *node)
 }
 
 /* Once, when it becomes so while the server runs; at start, recover says it. */
-static void read_only_tell(struct node *node)
+static void alarms_tell(struct node *node)
 {
     const char *reason = node_read_only(node);
+    if (node_full(node) && !node->board.full_told) {
+        node->board.full_told = true;
+        (void)fprintf(stderr,
+                      "parleyd: ALARM: the rows have filled limits.store_mib (%u MiB): nothing can "
+                      "be sent until parleyd is started with more\n",
+                      node->config->store_mib);
+    }
     if (reason == NULL || node->board.read_only_told)
         return;
     node->board.read_only_told = true;
@@ -283,7 +299,7 @@ static bool turn(struct node *node, bool any)
     any = shard_turn(&node->shards[0].shard, any ? 0 : log_wait_ms(node));
     desk_turn(node);
     (void)board_meet(&node->shards[0]);
-    read_only_tell(node);
+    alarms_tell(node);
     return any;
 }
 

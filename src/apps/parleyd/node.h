@@ -48,7 +48,7 @@ enum node_phase { NODE_RUN, NODE_DRAIN, NODE_END };
 struct node_board {
     enum node_phase phase;
     bool read_only, busy, failed;
-    bool read_only_told; /* to whoever reads stderr */
+    bool read_only_told, full_told; /* to whoever reads stderr */
     struct gateway_counts counts[RING_SHARDS_MAX];
     uint32_t connections[RING_SHARDS_MAX];
 };
@@ -90,6 +90,10 @@ MUST_USE enum status node_open(struct node *node, const struct config *config,
 /* Until asked to stop (OK) or something cannot go on (IO and a text). */
 MUST_USE enum status node_serve(struct node *node, struct failure *failure);
 void node_close(struct node *node);
+
+/* The rows have nearly taken what limits.store_mib gives them: writes are answered BUSY, for a
+ * record that cannot be folded would never reach anybody. */
+bool node_full(const struct node *node);
 
 /* Why nothing can be written, in words; NULL: it can. */
 const char *node_read_only(const struct node *node);

@@ -164,8 +164,8 @@ static const char *variable(char *const *environment, const char *name)
 static const char *file_named(struct words words, char *const *environment)
 {
     const char *file = variable(environment, "PARLEY_CONFIG");
-    for (int i = 1; i < words.count; i++) {
-        if (is(words.all[i], "--config") && i + 1 < words.count)
+    for (int i = 1; i < words.count && words.all[i] != NULL; i++) {
+        if (strcmp(words.all[i], "--config") == 0 && i + 1 < words.count)
             file = words.all[++i];
         else if (strncmp(words.all[i], "--config=", 9) == 0)
             file = words.all[i] + 9;
@@ -183,7 +183,7 @@ enum settings_action settings_read(struct config_reading *reading, int count,
     if (file != NULL)
         settings_file(reading, file);
     config_environment(reading, environment);
-    for (; words.at < count; words.at++)
+    for (; words.at < count && arguments[words.at] != NULL; words.at++)
         if (!action_of(arguments[words.at], &action))
             flag_read(reading, &words, &file);
     config_check(reading);
