@@ -349,11 +349,6 @@ enum host_turn host_command(struct host *host, const struct pb_event_command *co
     return step(host, &event);
 }
 
-bool host_inserted(const struct host *host, const struct pb_notice_message *message)
-{
-    return host->ops && message->op < host->out.store_count && host->ops[message->op].inserted;
-}
-
 /* ---- open and close ---- */
 
 enum status host_server(struct host *host, const char *url, struct failure *failure)

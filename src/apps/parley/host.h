@@ -62,8 +62,5 @@ enum host_turn host_command(struct host *host, const struct pb_event_command *co
 /* Wait for the next event until `deadline_ms` (monotonic), and step. */
 enum host_turn host_turn(struct host *host, uint64_t deadline_ms) MUST_USE;
 
-/* Was the row of this message notice new? */
-bool host_inserted(const struct host *host, const struct pb_notice_message *message);
-
 uint64_t host_mono_ms(void);
 uint64_t host_wall_ms(void);
