@@ -185,6 +185,19 @@ static void create(struct client *client, struct client_chat *chat)
     chat->create_sent = mind_request(client, &frame, chat->id, 0, 0);
 }
 
+/* Seal it anew, before it is sent. Its key is gone: the counter goes by a filler, later. */
+static bool reseal(struct client *client, struct client_entry *entry)
+{
+    if (seal(client, entry)) {
+        rows_store_entry(client, entry);
+        return true;
+    }
+    entry->parked = true;
+    if (!entry->filler)
+        outbox_fail(client, entry, entry->reason, false);
+    return false;
+}
+
 static void pump_chat(struct client *client, struct client_chat *chat)
 {
     const struct client_user *peer = client_user_find(client, chat->peer);
@@ -198,15 +211,8 @@ static void pump_chat(struct client *client, struct client_chat *chat)
     }
     for (; entry && client->request_count < REQUESTS_FOR_SENDS;
          entry = next_to_send(client, chat)) {
-        if (entry->reseal) {
-            if (!seal(client, entry)) { /* its key is gone: the counter goes by a filler, later */
-                entry->parked = true;
-                if (!entry->filler)
-                    outbox_fail(client, entry, entry->reason, false);
-                continue;
-            }
-            rows_store_entry(client, entry);
-        }
+        if (entry->reseal && !reseal(client, entry))
+            continue;
         struct pb_frame frame = {.body_case = PB_FRAME_BODY_SEND};
         frame.body.send = (struct pb_send){.chat_id = slice_make(chat->id, ID_BYTES),
                                            .mid = slice_make(entry->mid, ID_BYTES),

@@ -72,7 +72,7 @@ void sim_trace(struct sim_loop *loop, uint32_t who, enum sim_trace_kind kind, ui
 const char *sim_trace_name(enum sim_trace_kind kind)
 {
     static const char *const names[] = {
-#define X(name, text) [SIM_TRACE_##name] = text,
+#define X(name, text) [SIM_TRACE_##name] = (text),
         SIM_TRACES(X)
 #undef X
     };

@@ -174,7 +174,7 @@ static void bad_frames_have_their_code(void **state)
         size_t count;
         uint16_t code;
     } cases[] = {
-#define CASE(text, code) {text, sizeof text - 1, code}
+#define CASE(text, code) {(text), sizeof(text) - 1, (code)}
         CASE("\x82\x01x", 1002),                                    /* unmasked */
         CASE("\x81\x81" ZERO_MASK "x", 1003),                       /* text */
         CASE("\x01\x81" ZERO_MASK "x", 1003),                       /* the start of one */

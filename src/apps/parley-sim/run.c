@@ -180,7 +180,7 @@ static bool print_sums(const struct run_sums *sums, bool marks)
 {
     bool all_fired = true;
     static const char *const names[] = {
-#define X(name, text) [SIM_MARK_##name] = text,
+#define X(name, text) [SIM_MARK_##name] = (text),
         SIM_MARKS(X)
 #undef X
     };

@@ -324,24 +324,30 @@ static void before_turn(struct talk *talk)
     talk->hidden = false;
 }
 
-static enum app_exit talk_on(struct talk *talk)
+static enum app_exit talk_turn(struct talk *talk)
 {
     struct app *app = talk->app;
+    bool stepped;
+    before_turn(talk);
+    enum app_exit ending = app_turn(app, UINT64_MAX, &stepped);
+    if (ending != APP_GOES_ON)
+        return ending;
+    tell_news(talk);
+    on_notices(talk);
+    if (!stepped && app_is_over(app))
+        return ended(talk);
+    if (stepped)
+        ending = show_new(talk);
+    tell_ticks(talk);
+    if (ending == APP_GOES_ON && (!stepped || talk->line.pending_at < talk->line.pending_count))
+        ending = on_input(talk);
+    return ending;
+}
+
+static enum app_exit talk_on(struct talk *talk)
+{
     while (!is_over(talk)) {
-        bool stepped;
-        before_turn(talk);
-        enum app_exit ending = app_turn(app, UINT64_MAX, &stepped);
-        if (ending != APP_GOES_ON)
-            return ending;
-        tell_news(talk);
-        on_notices(talk);
-        if (!stepped && app_is_over(app))
-            return ended(talk);
-        if (stepped)
-            ending = show_new(talk);
-        tell_ticks(talk);
-        if (ending == APP_GOES_ON && (!stepped || talk->line.pending_at < talk->line.pending_count))
-            ending = on_input(talk);
+        enum app_exit ending = talk_turn(talk);
         if (ending != APP_GOES_ON)
             return ending;
     }

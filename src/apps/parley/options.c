@@ -229,16 +229,21 @@ static bool check_given(const struct options *out, const bool given[])
     return true;
 }
 
-bool options_read(int argc, char **argv, struct options *out)
+static struct options defaults(void)
 {
     const char *profile = getenv("PARLEY_PROFILE");
-    bool given[OPTION_COUNT] = {false};
-    *out = (struct options){.command = COMMAND_COUNT,
+    return (struct options){.command = COMMAND_COUNT,
                             .profile = profile && profile[0] ? profile : "default",
                             .password_fd = -1,
                             .limit = 50,
                             .uses = 1,
                             .days = 7};
+}
+
+bool options_read(int argc, char **argv, struct options *out)
+{
+    bool given[OPTION_COUNT] = {false};
+    *out = defaults();
     if (!read_letters(argc, argv, out, given))
         return false;
     if (optind == argc) {

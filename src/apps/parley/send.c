@@ -44,6 +44,19 @@ static size_t read_stdin(uint8_t *out)
     return bytes;
 }
 
+static bool check_text(const uint8_t *text, size_t bytes)
+{
+    if (bytes > TEXT_BYTES_MAX)
+        app_say("that is too long: 16 KiB of text at most; nothing was sent");
+    else if (bytes == 0)
+        app_say("the text is empty; nothing was sent");
+    else if (!utf8_valid(slice_make(text, bytes)))
+        app_say("the text is not UTF-8; nothing was sent");
+    else
+        return true;
+    return false;
+}
+
 /* The text: -m, or all of stdin; false: told. */
 static bool read_text(const struct options *options, uint8_t *out, size_t *bytes)
 {
@@ -60,16 +73,7 @@ static bool read_text(const struct options *options, uint8_t *out, size_t *bytes
     } else {
         *bytes = read_stdin(out);
     }
-    if (*bytes > TEXT_BYTES_MAX) {
-        app_say("that is too long: 16 KiB of text at most; nothing was sent");
-        return false;
-    }
-    if (*bytes == 0 || !utf8_valid(slice_make(out, *bytes))) {
-        app_say(*bytes ? "the text is not UTF-8; nothing was sent"
-                       : "the text is empty; nothing was sent");
-        return false;
-    }
-    return true;
+    return check_text(out, *bytes);
 }
 
 static void show(struct sender *sender, struct sending *sending)
