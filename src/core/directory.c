@@ -76,6 +76,15 @@ void lookup_on_rows(struct step *step)
 
 /* ---- DEVLIST ---- */
 
+/* Is a list under way whose outcome is not known yet? */
+static bool enrolling(const struct session *session)
+{
+    bool any = false;
+    for (size_t i = 0; i < SESSION_WAITING; i++)
+        any = any || session->waiting[i].op == PB_FRAME_BODY_DEVLIST_PUT;
+    return any;
+}
+
 void devlist_put_on_frame(struct step *step, const struct pb_frame *frame)
 {
     struct session *session = step->session;
@@ -86,6 +95,10 @@ void devlist_put_on_frame(struct step *step, const struct pb_frame *frame)
     }
     if (granted && session->enrolled) { /* a grant enrols one device */
         step_error(step, frame->req, PB_ERROR_CODE_DENIED);
+        return;
+    }
+    if (granted && enrolling(session)) {
+        step_error_retry(step, frame->req, PB_ERROR_CODE_BUSY, BUSY_RETRY_MS);
         return;
     }
     if (!step_wait(step, frame->req, PB_FRAME_BODY_DEVLIST_PUT))

@@ -343,6 +343,35 @@ static void a_device_signed_out_hears_no_more(void **state)
                      PB_GOAWAY_REASON_SIGNED_OUT);
 }
 
+static const struct pb_frame *answer_of(const struct caller *caller, uint32_t req)
+{
+    for (size_t i = 0; i < caller->frames_count; i++)
+        if (caller->frames[i].req == req)
+            return &caller->frames[i];
+    return NULL;
+}
+
+/* Nor does it enrol two at once: the second list comes before the first one's answer. */
+static void a_grant_enrols_one_device(void **state)
+{
+    (void)state;
+    log_in(&bob, "alice", CALLER_PASSWORD, PB_ERROR_CODE_NONE);
+    struct pb_frame first = {.req = 5000, .body_case = PB_FRAME_BODY_DEVLIST_PUT};
+    first.body.devlist_put.dl = caller_list(&alices, &bob.arena, &bob, NULL);
+    struct caller_account later = alices;
+    static struct caller third;
+    memset(third.device, 0x55, ID_BYTES);
+    struct pb_frame second = {.req = 5001, .body_case = PB_FRAME_BODY_DEVLIST_PUT};
+    second.body.devlist_put.dl = caller_list(&later, &bob.arena, &third, NULL);
+    caller_frame(&bob, &first);
+    caller_frame(&bob, &second);
+    HEAR(answer_of(&bob, 5000) != NULL && answer_of(&bob, 5001) != NULL);
+    assert_int_equal(answer_of(&bob, 5000)->body_case, PB_FRAME_BODY_OK);
+    assert_int_equal(answer_of(&bob, 5001)->body_case, PB_FRAME_BODY_ERROR);
+    assert_int_equal(answer_of(&bob, 5001)->body.error.code, PB_ERROR_CODE_BUSY);
+    expect(&bob, &second, PB_ERROR_CODE_DENIED);
+}
+
 #define TEST(name)     cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST_TWO(name) cmocka_unit_test_setup_teardown(name, setup_two, teardown)
 
@@ -351,6 +380,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_wrong_word_opens_nothing),
         TEST(a_grant_opens_its_own_account),
+        TEST(a_grant_enrols_one_device),
         TEST(a_cursor_from_the_future_gets_a_snapshot),
         TEST(a_lower_conn_is_told_the_last),
         TEST(a_skipped_counter_is_told_its_place),
