@@ -70,16 +70,39 @@ static void kill_device(struct sim_world *world, struct sim_seat *seat, enum sim
     seat->device.kill_in = (uint32_t)prng_range(&world->prng, 1, 20);
 }
 
-static void kill_server(struct sim_world *world, bool power)
+static void kill_now(struct sim_world *world, uint32_t server, bool power)
 {
     struct cluster *cluster = world->cluster;
-    uint32_t server = 1 + (uint32_t)prng_below(&world->prng, cluster->count);
     if (!cluster->vtable->up(cluster, server))
         return;
     world->marks.count[power ? SIM_MARK_DISK_CRASH : SIM_MARK_SERVER_KILL]++;
     sim_trace(&world->loop, server, SIM_TRACE_KILL, power, 0);
     cluster->vtable->kill(cluster, server, power);
     world->server_back_us[server] = within(world, 10000, 4 * SECOND_US);
+}
+
+void sim_script_due(struct sim_world *world)
+{
+    if (world->kill_us > world->loop.now_us)
+        return;
+    world->kill_us = SIM_NEVER;
+    kill_now(world, world->kill_server, world->kill_power);
+}
+
+/* Now, or while what is said just before is on its way through the server. */
+static void kill_server(struct sim_world *world, bool power)
+{
+    uint32_t server = 1 + (uint32_t)prng_below(&world->prng, world->cluster->count);
+    struct sim_seat *seat = live_seat(world);
+    if (!seat || world->kill_us != SIM_NEVER || prng_chance(&world->prng, 300)) {
+        kill_now(world, server, power);
+        return;
+    }
+    say(world, seat, (uint32_t)prng_range(&world->prng, 1, 8));
+    uint64_t way_us = 3 * world->swarm.net.latency_max_us + world->swarm.disk.sync_max_us;
+    world->kill_us = within(world, 0, way_us);
+    world->kill_server = server;
+    world->kill_power = power;
 }
 
 static void sign_out(struct sim_world *world, struct sim_seat *seat)

@@ -93,6 +93,7 @@ enum status sim_world_begin(struct sim_world *world, const struct sim_world_opti
                 return status;
         }
     }
+    world->kill_us = SIM_NEVER;
     for (uint32_t i = 1; i <= SIM_SERVERS_MAX; i++)
         world->server_back_us[i] = SIM_NEVER;
     for (uint32_t i = 1; i <= world->cluster->count; i++)
@@ -248,6 +249,7 @@ static void heal(struct sim_world *world)
 {
     world->wires.options.slow = world->wires.options.split = 0;
     world->wires.options.latency_max_us = world->wires.options.latency_min_us;
+    world->kill_us = SIM_NEVER;
     world->cluster->vtable->heal(world->cluster);
     for (uint32_t i = 0; i < world->seats_count; i++) {
         struct sim_seat *seat = &world->seats[i];
@@ -294,6 +296,7 @@ static void script_turn(struct sim_world *world)
             heal(world);
         else
             sim_script_act(world);
+        sim_script_due(world);
         break;
     case SIM_HEAL:
         if (!seat && all_serve(world))
@@ -310,6 +313,8 @@ static void script_turn(struct sim_world *world)
     uint64_t next_us = world->loop.now_us + LOOK_US;
     if (world->phase == SIM_FAULTS && world->action_us < next_us)
         next_us = world->action_us;
+    if (world->kill_us < next_us)
+        next_us = world->kill_us;
     sim_wake(&world->loop, SCRIPT, next_us);
 }
 

@@ -46,8 +46,11 @@ struct sim_world {
     uint64_t server_back_us[SIM_SERVERS_MAX + 1];
     enum sim_phase phase;
     uint64_t phase_us, action_us; /* began; next action of the script */
-    uint64_t texts;               /* asked for */
-    char wrong[SIM_WRONG_BYTES];  /* the first thing that went wrong besides the history; "" */
+    uint64_t kill_us;             /* a server is to die then; SIM_NEVER: none */
+    uint32_t kill_server;
+    bool kill_power;
+    uint64_t texts;              /* asked for */
+    char wrong[SIM_WRONG_BYTES]; /* the first thing that went wrong besides the history; "" */
     struct verdict verdict;
 };
 
@@ -70,6 +73,8 @@ void sim_world_close(struct sim_world *world); /* the cluster's and the stores' 
 
 /* script.c: what happens in FAULTS at its next moment. */
 void sim_script_act(struct sim_world *world);
+/* What was planned for now. */
+void sim_script_due(struct sim_world *world);
 /* Copy a profile now; it replaces the live one later. */
 void sim_world_copy(struct sim_world *world, struct sim_seat *seat, uint64_t restore_us);
 /* Something that must never happen: the first one is kept. */
