@@ -4,7 +4,7 @@
 /* The rules that need time: at the last quiesce everything acknowledged is decided (I1), decided
  * right (I3), and on every device that it is due to (I6, I16). */
 
-#define REASON_NOT_FOUND  0  /* a snapshot settled it: it is not in the chat */
+#define REASON_NOT_FOUND  51 /* PB_ERROR_CODE_GONE: a snapshot showed that it is not in the chat */
 #define REASON_NOT_MEMBER 48 /* PB_ERROR_CODE_NOT_MEMBER */
 
 static const struct history_event *event_of(const struct checker *checker, size_t event)

@@ -32,7 +32,7 @@
  *                  for. res info: the answer comes later, as one of the next two; res ok or
  *                  fail: it came at t_ret
  *   sent           SENT for `mid` (or tick SENT) arrived
- *   rejected       `mid` was refused: res fail and `reason`: marked failed for good (reason 0: not
+ *   rejected       `mid` was refused: res fail and `reason`: marked failed for good (GONE: not
  *                  found after a snapshot); res info: a repairable refusal
  *   recv           an entry of a chat was stored: `chat`, `cseq`, `mid`, `from_user`, `from_dev`,
  *                  `sctr`, `hash`, `ts`; `system` 1 for what is no message. By PUSH or SYNC:
