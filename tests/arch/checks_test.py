@@ -72,6 +72,10 @@ CASES = [
     ("docs", "docs/a.md", "`make nothing`\n", "no target make nothing"),
     ("man", "docs/man/a.1", ".Dd January 1, 2026\n.Dt A 1\n.Os\n.Sh NAME\n.Nm a\n.Nd b\n", None),
     ("man", "docs/man/a.1", ".Dd January 1, 2026\n.Dt A 1\n.Os\n.Sh NAME\n.Nm a\n.Xx\n", "Xx"),
+    ("patches", "tests/mutants/1-a.patch", "--- a/src/LAYERS\n+++ b/src/LAYERS\n@@ -1 +1 @@\n"
+     "-base :\n+base : core\n", None),
+    ("patches", "tests/mutants/1-a.patch", "--- a/src/LAYERS\n+++ b/src/LAYERS\n@@ -1 +1 @@\n"
+     "-bass :\n+base : core\n", "does not apply"),
     ("spdx", "src/core/a.c", SPDX, None),
     ("spdx", "src/core/a.c", "int x;\n", "no line"),
     ("symbols", "src/core/a.c", "#include <string.h>\nvoid f(char *a); "
