@@ -170,11 +170,13 @@ static void check_truth(struct checker *checker, size_t index, uint32_t user)
     uint32_t chat = checker->refs[index].chat;
     const struct short_id short_chat = short_id(event->chat.at);
     const char *id = short_chat.text;
+    const struct checked_pair *reader = pair_of(checker, &checker->reader_map, user, chat);
     if (event->delivered > head_of(checker, chat)) {
         violation_event(checker_found(checker, "I8", "delivered mark %llu is above the head of …%s",
                                       (unsigned long long)event->delivered, id),
                         index);
-    } else if (!stored_upto(checker, user, chat, event->delivered)) {
+    } else if (event->delivered > reader->read && /* read on a new device, still loading */
+               !stored_upto(checker, user, chat, event->delivered)) {
         violation_event(
             checker_found(
                 checker, "I8",
@@ -182,7 +184,6 @@ static void check_truth(struct checker *checker, size_t index, uint32_t user)
                 (unsigned long long)event->delivered, id),
             index);
     }
-    const struct checked_pair *reader = pair_of(checker, &checker->reader_map, user, chat);
     if (event->read > reader->read) {
         struct violation *found = checker_found(
             checker, "I8", "read mark %llu of chat …%s: that user has read up to %llu only",

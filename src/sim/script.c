@@ -141,6 +141,10 @@ static void cut_off(struct sim_world *world, struct sim_seat *seat)
 static void jump(struct sim_world *world, struct sim_seat *seat)
 {
     static const int64_t hour_us = INT64_C(3600) * 1000000;
+    if (prng_chance(&world->prng, 300)) {
+        world->cluster->vtable->fault(world->cluster, SIM_MARK_CLOCK_JUMP, &world->prng);
+        return;
+    }
     world->marks.count[SIM_MARK_CLOCK_JUMP]++;
     int64_t by_us = (int64_t)prng_below(&world->prng, (uint64_t)(2 * hour_us)) - hour_us;
     seat->device.clock.offset_us = by_us;

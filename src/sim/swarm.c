@@ -47,6 +47,7 @@ void swarm_draw(struct swarm *swarm, uint64_t seed, uint32_t scale)
     swarm->gap_us = prng_range(&prng, 300, 30000);
     swarm->text_bytes_max = prng_chance(&prng, 200) ? 1000 : 80;
     swarm->password_us = prng_range(&prng, 1000, 200000);
+    swarm->limits = prng_chance(&prng, 250);
     swarm->send = (uint32_t)prng_range(&prng, 300, 900);
     swarm->read = prng_chance(&prng, 800) ? (uint32_t)prng_range(&prng, 10, 300) : 0;
     swarm->burst_max = prng_chance(&prng, 300) ? 1000 : 100;

@@ -18,6 +18,7 @@ struct swarm {
     struct sim_net_options net;
     struct disk_options disk;
     uint64_t password_us;
+    bool limits;                       /* the servers limit rates */
     uint32_t weights[SIM_MARKS_COUNT]; /* of what the script does; 0: never in this seed */
     uint32_t send, read;               /* weights of the ordinary */
     uint32_t burst_max;

@@ -12,6 +12,14 @@
 #define GROUP_BYTES  (128u << 10)
 #define SEGMENT      (512u << 10)
 #define SERVER       SIM_SERVER_FIRST
+#define HOUR_US      (UINT64_C(3600) * 1000000)
+
+/* Met now and then by a burst, yet never so low that a run takes for ever. */
+static const struct limit limits[RATE_CLASSES] = {
+    [RATE_SEND] = {.size = 50, .back_ms = 10},  [RATE_LOOKUP] = {.size = 5, .back_ms = 500},
+    [RATE_READ] = {.size = 20, .back_ms = 100}, [RATE_WRITE] = {.size = 20, .back_ms = 50},
+    [RATE_LOGIN] = {.size = 3, .back_ms = 500},
+};
 
 static struct machine *machine_of(struct cluster *cluster)
 {
@@ -32,6 +40,7 @@ static void start(struct cluster *cluster, uint32_t server)
     machine->serves = false;
     sim_trace(loop_of(machine), SERVER, SIM_TRACE_START, machine->starts, 0);
     sim_clock_open(&machine->clock, loop_of(machine));
+    machine->clock.offset_us = machine->node.clock.offset_us = machine->clock_offset_us;
     sim_entropy_open(&machine->entropy, seed);
     struct log_options options = log_options_default();
     options.record_bytes_max = RECORD_BYTES;
@@ -66,6 +75,7 @@ static void serve(struct machine *machine)
         .processes = true,
         .sign_up = POLICY_OPEN,
         .password_us = machine->swarm->password_us,
+        .limits = machine->swarm->limits ? limits : NULL,
     };
     struct sim_node_ports ports = {.bus = &machine->bus.port,
                                    .store = &machine->store.port,
@@ -176,6 +186,11 @@ static void fault(struct cluster *cluster, enum sim_mark what, struct prng *prng
     case SIM_MARK_DISK_SLOW:
         disk->options.sync_min_us = disk->options.sync_max_us = prng_range(prng, 100000, 2000000);
         break;
+    case SIM_MARK_CLOCK_JUMP: /* up to an hour, either way */
+        machine->clock_offset_us = (int64_t)prng_below(prng, 2 * HOUR_US) - (int64_t)HOUR_US;
+        machine->clock.offset_us = machine->node.clock.offset_us = machine->clock_offset_us;
+        machine->wires->marks->count[what]++;
+        return;
     default: return;
     }
     if (what != SIM_MARK_DISK_SYNC_ERROR)

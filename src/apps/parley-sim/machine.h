@@ -25,7 +25,8 @@ struct machine {
     struct ring_links links;
     struct ring_bus bus;
     struct ring_rpc rpc;
-    struct sim_clock clock; /* of the log, before the node has one */
+    int64_t clock_offset_us; /* of wall time; stands over restarts */
+    struct sim_clock clock;  /* of the log */
     struct sim_entropy entropy;
     struct sim_node node;
 };
