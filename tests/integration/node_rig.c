@@ -79,6 +79,10 @@ void node_start(struct node *node, const struct node_options *options)
             assert_int_equal(epoll_open(&node->shards[i].net, &share, NULL), STATUS_OK);
         start_shard(node, i, options);
     }
+    /* As parleyd does: nobody is answered from rows that are not folded again yet. */
+    for (int i = 0; i < NODE_TURNS && !processor_caught_up(&node->shards[0].shard.processor); i++)
+        (void)node_turn(node, 1);
+    assert_true(processor_caught_up(&node->shards[0].shard.processor));
 }
 
 bool node_turn(struct node *node, int64_t wait_ms)
