@@ -202,6 +202,9 @@ class Life(Scene):
         self.assertLessEqual(status["connections"], 64)
         for connection in crowd:
             connection.close()
+        end = time.monotonic() + DEADLINE
+        while json.loads(self.ctl("status", "--json").stdout)["connections"] > 0:
+            self.assertLess(time.monotonic(), end)
         self.assertEqual(server.get("/health"), "ok\n")
         self.assertEqual(server.stop(), 0)
 
