@@ -76,16 +76,17 @@ static struct slice chat_of(const struct pb_entry *entry, uint64_t *cseq)
     return entry->body_case == PB_ENTRY_BODY_MEMBER ? entry->body.member.chat_id : SLICE_EMPTY;
 }
 
-/* The notice of the row that this entry stored in this step, or NULL. */
-static const struct pb_notice *row_of(const struct pb_host_effects *out,
+/* The notice of the row that this entry stored in this step, or NULL: one that was there already,
+ * or that another row kept out, is not stored by it. */
+static const struct pb_notice *row_of(const struct pb_host_effects *out, const bool inserted[],
                                       const struct pb_entry *entry)
 {
     uint64_t cseq;
     struct slice chat = chat_of(entry, &cseq);
     for (size_t i = 0; cseq > 0 && i < out->notices_count; i++) {
         const struct pb_notice *notice = &out->notices[i];
-        if (notice->body_case == PB_NOTICE_BODY_MESSAGE && notice->body.message.cseq == cseq &&
-            slice_equal(notice->body.message.chat_id, chat))
+        if (notice->body_case == PB_NOTICE_BODY_MESSAGE && inserted[notice->body.message.op] &&
+            notice->body.message.cseq == cseq && slice_equal(notice->body.message.chat_id, chat))
             return notice;
     }
     return NULL;
@@ -93,11 +94,12 @@ static const struct pb_notice *row_of(const struct pb_host_effects *out,
 
 /* An entry that the cursor moved over. */
 static void entry_taken(struct observer *observer, const struct client *client,
-                        const struct pb_host_effects *out, const struct pb_push *push)
+                        const struct pb_host_effects *out, const bool inserted[],
+                        const struct pb_push *push)
 {
     if (push->useq <= observer->useq || push->useq > client->useq)
         return;
-    const struct pb_notice *row = row_of(out, &push->entry);
+    const struct pb_notice *row = row_of(out, inserted, &push->entry);
     struct history_event event = row ? row_event(observer, client, &row->body.message)
                                      : begin(observer, client, HISTORY_ENTRY);
     event.useq = push->useq;
@@ -126,7 +128,7 @@ static bool by_entry(const struct pb_frame *frame, const struct pb_notice *row)
 }
 
 static void frame_taken(struct observer *observer, const struct client *client,
-                        const struct pb_host_effects *out)
+                        const struct pb_host_effects *out, const bool inserted[])
 {
     struct pb_frame frame = {.body_case = PB_FRAME_BODY_NONE};
     arena_reset(&observer->arena);
@@ -134,13 +136,14 @@ static void frame_taken(struct observer *observer, const struct client *client,
         pb_frame_decode(observer->event->body.frame.bytes, &observer->arena, &frame) != STATUS_OK)
         frame.body_case = PB_FRAME_BODY_NONE;
     if (frame.body_case == PB_FRAME_BODY_PUSH)
-        entry_taken(observer, client, out, &frame.body.push);
+        entry_taken(observer, client, out, inserted, &frame.body.push);
     for (size_t i = 0;
          frame.body_case == PB_FRAME_BODY_SYNC_PART && i < frame.body.sync_part.entries_count; i++)
-        entry_taken(observer, client, out, &frame.body.sync_part.entries[i]);
+        entry_taken(observer, client, out, inserted, &frame.body.sync_part.entries[i]);
     for (size_t i = 0; i < out->notices_count; i++) { /* rows by a page of HISTORY */
         const struct pb_notice *notice = &out->notices[i];
-        if (notice->body_case != PB_NOTICE_BODY_MESSAGE || by_entry(&frame, notice))
+        if (notice->body_case != PB_NOTICE_BODY_MESSAGE || by_entry(&frame, notice) ||
+            !inserted[notice->body.message.op])
             continue;
         struct history_event event = row_event(observer, client, &notice->body.message);
         add(observer, &event);
@@ -326,7 +329,7 @@ void observer_after(struct observer *observer, const struct client *client,
     }
     if (observer->event->body_case == PB_HOST_EVENT_BODY_COMMAND)
         command_asked(observer, client, &observer->event->body.command);
-    frame_taken(observer, client, out);
+    frame_taken(observer, client, out, inserted);
     noticed(observer, client, out, inserted);
     if (!live && observer->connected) {
         moment(observer, client, HISTORY_CLOSE);

@@ -260,6 +260,7 @@ int run_main(int argc, char *const argv[])
     for (uint64_t i = 0; i < options.seeds && well; i++)
         well = one_seed(run, &options, options.seed + i, &sums);
     memory_free(run);
-    bool all_fired = options.seeds == 1 || print_sums(&sums, options.marks);
+    /* A few seeds cannot reach every mark: only who asks for the marks wants them all. */
+    bool all_fired = options.seeds == 1 || print_sums(&sums, options.marks) || !options.marks;
     return well && all_fired ? 0 : 1;
 }
