@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define WAIT_TOLD_MS 500 /* shorter waits are not worth a line */
+
 void app_say(const char *format, ...)
 {
     va_list arguments;
@@ -268,6 +270,21 @@ enum app_exit app_ask(struct app *app, struct pb_event_command *command)
     if (ending == APP_GOES_ON && app->result.error)
         return app_tell_error(&app->result);
     return ending;
+}
+
+bool app_must_wait(struct app *app, const struct client_chat *chat, char *out, size_t capacity)
+{
+    uint64_t now = host_mono_ms();
+    bool waits = app->host.client.synced && chat->resend && chat->resend_at > now + WAIT_TOLD_MS;
+    bool is_new = waits && !app->told_wait;
+    if (waits || app->host.client.outbox_count == 0)
+        app->told_wait = waits;
+    if (is_new)
+        (void)snprintf(out, capacity,
+                       "the server asks to wait; what is kept goes out by itself, next in %" PRIu64
+                       " s",
+                       (chat->resend_at - now + 999) / 1000);
+    return is_new;
 }
 
 /* ---- names ---- */

@@ -78,6 +78,10 @@ enum app_exit app_tell_broken(const char *name);
 enum app_exit app_tell_error(const struct app_result *result);
 bool app_is_over(const struct app *app); /* the deadline */
 
+/* Once a wait: the server asked to wait (a limit, busy) before more of this chat is sent; then the
+ * text is in `out`, else false. */
+bool app_must_wait(struct app *app, const struct client_chat *chat, char *out, size_t capacity);
+
 /* The chat that `name` (@name, name, chat id) means, if it is known here. */
 struct client_chat *app_chat_named(struct app *app, const char *name);
 /* Who the other one is: "bob", or a part of the id while the name is not known. */

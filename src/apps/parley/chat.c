@@ -306,7 +306,7 @@ static bool is_over(struct talk *talk)
 static void tell_news(struct talk *talk)
 {
     struct app *app = talk->app;
-    if (app->news[0] == '\0')
+    if (app->news[0] == '\0' && !app_must_wait(app, talk->chat, app->news, sizeof app->news))
         return;
     hide(talk);
     app_say("%s", app->news);

@@ -168,6 +168,11 @@ static void on_notices(struct sender *sender)
             on_tick(sender, &out->notices[i].body.tick);
     for (size_t i = 0; i < sender->count; i++) {
         struct sending *sending = &sender->sendings[i];
+        const struct client_chat *waiting =
+            sending->answered ? client_chat_find(&sender->app->host.client, sending->chat) : NULL;
+        char news[160];
+        if (waiting && app_must_wait(sender->app, waiting, news, sizeof news))
+            app_say("%s", news);
         const struct client_chat *chat =
             sending->cseq ? client_chat_find(&sender->app->host.client, sending->chat) : NULL;
         if (chat && !sending->refused)
