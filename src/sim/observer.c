@@ -148,7 +148,7 @@ static void frame_taken(struct observer *observer, const struct client *client,
         struct history_event event = row_event(observer, client, &notice->body.message);
         add(observer, &event);
     }
-    if (frame.body_case == PB_FRAME_BODY_SNAPSHOT_PAGE && client->useq != observer->useq) {
+    if (frame.body_case == PB_FRAME_BODY_SNAPSHOT_PAGE && !frame.body.snapshot_page.more) {
         struct history_event event = begin(observer, client, HISTORY_SNAPSHOT);
         event.useq = client->useq;
         add(observer, &event);
