@@ -288,6 +288,17 @@ void outbox_repeat(struct client *client, const struct pb_repeat *repeat)
     outbox_resend(chat, client->mono_ms);
 }
 
+/* A leaf of the chat to be created is no listed device any more: somebody's list has changed, and
+ * before the chat exists nothing tells. */
+static void leaves_again(struct client *client, const struct client_chat *chat)
+{
+    struct client_user *users[2] = {client_user_find(client, client->user),
+                                    client_user_find(client, chat->peer)};
+    for (int i = 0; i < 2; i++)
+        if (users[i])
+            contacts_fetch(client, users[i]);
+}
+
 void outbox_error(struct client *client, const struct client_request *request,
                   const struct pb_error *error)
 {
@@ -297,8 +308,11 @@ void outbox_error(struct client *client, const struct client_request *request,
         return;
     if (request->kind == PB_FRAME_BODY_CHAT_CREATE)
         chat->create_sent = false;
-    if (error->code == PB_ERROR_CODE_BAD_FRAME || error->code == PB_ERROR_CODE_DENIED ||
-        error->code == PB_ERROR_CODE_UNSUPPORTED)
+    if (request->kind == PB_FRAME_BODY_CHAT_CREATE && error->code == PB_ERROR_CODE_DENIED) {
+        leaves_again(client, chat);
+        wait += 2000;
+    } else if (error->code == PB_ERROR_CODE_BAD_FRAME || error->code == PB_ERROR_CODE_DENIED ||
+               error->code == PB_ERROR_CODE_UNSUPPORTED)
         wait += 30000; /* a bug or a missing list, never a verdict on the message */
     if (error->code == PB_ERROR_CODE_STORAGE_FULL || error->code == PB_ERROR_CODE_READ_ONLY)
         wait += 5000;

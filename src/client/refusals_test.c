@@ -244,12 +244,38 @@ static void no_chat_for_it(void **state)
     host_free(bob);
 }
 
+/* A leaf was signed out before the chat existed: nothing tells, so the lists are asked for. */
+static void a_leaf_is_gone(void **state)
+{
+    struct host *ann = signed_up("ann", 1), *bob = signed_up("bob", 2);
+    uint8_t bob_id[16] = {2};
+    (void)state;
+    send_to(ann, "bob", "hello");
+    expect(ann, PB_FRAME_BODY_LOOKUP);
+    struct pb_frame found = {.req = ann->last_req, .body_case = PB_FRAME_BODY_LOOKUP_ANSWER};
+    found.body.lookup_answer.user_id = slice_make(bob_id, 16);
+    found.body.lookup_answer.dl_n = 1;
+    feed(ann, &found);
+    expect(ann, PB_FRAME_BODY_DEVLIST_GET);
+    lists(ann, 2, list_of(bob));
+    expect(ann, PB_FRAME_BODY_CHAT_CREATE);
+    refuse(ann, PB_ERROR_CODE_DENIED, 0);
+    expect(ann, PB_FRAME_BODY_DEVLIST_GET);
+    expect(ann, PB_FRAME_BODY_DEVLIST_GET);
+    lists(ann, 2, list_of(bob));
+    assert_int_equal(ann->failed, 0);
+    wait_ms(ann, 4000);
+    expect(ann, PB_FRAME_BODY_CHAT_CREATE);
+    host_free(ann);
+    host_free(bob);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(given_up),       cmocka_unit_test(refused_unspent),
         cmocka_unit_test(voided_is_told), cmocka_unit_test(a_hole_is_filled),
-        cmocka_unit_test(no_chat_for_it),
+        cmocka_unit_test(no_chat_for_it), cmocka_unit_test(a_leaf_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
