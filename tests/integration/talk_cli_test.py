@@ -378,6 +378,33 @@ class TalkTest(unittest.TestCase):
             shown = [m["mid"] for m in talks[name].seen if m["type"] == "message"]
             self.assertEqual(shown, [m[1] for m in story])
 
+    def test_a_killed_client_loses_and_doubles_nothing(self):
+        world = self.world
+        self.sign_up_both()
+        receiver = Talk(world, "bob", "receive", "--follow", "--json")
+        kept, printed = [], []
+        for cycle in range(3):
+            talk = Talk(world, "alice", "chat", "@bob", "--json")
+            for i in range(15):
+                talk.say(f"{cycle} {i}")
+            talk.until(lambda seen: sum(line["type"] == "tick" for line in seen) > 5, "ticks")
+            talk.process.kill()
+            talk.process.wait()
+            kept += [line["mid"] for line in talk.drain() if line["type"] == "tick"]
+            receiver.process.kill()
+            receiver.process.wait()
+            printed += receiver.drain()
+            receiver = Talk(world, "bob", "receive", "--follow", "--json")
+        world.parley("alice", "send", "@bob", "-m", "last", "--wait", "delivered",
+                     "--timeout", "30")
+        receiver.until(lambda seen: seen and seen[-1]["text"] == "last", "bob has the last")
+        receiver.stop()
+        printed += receiver.drain()
+        story = self.same_story()
+        self.assertLessEqual(set(kept), {m[1] for m in story}) # what had a tick is there
+        self.assertEqual(len({m[3] for m in story}), len(story)) # and once
+        self.assertEqual({m["mid"] for m in printed}, {m[1] for m in story}) # at least once
+
     def test_chat_at_a_terminal(self):
         world = self.world
         self.sign_up_both()
