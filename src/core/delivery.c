@@ -64,6 +64,7 @@ static void flights_ack(struct session *session, uint64_t useq)
 void delivery_reset(struct session *session, uint64_t cursor)
 {
     session->acked = session->pushed = cursor;
+    session->said = session->said < cursor ? session->said : cursor;
     session->flights_count = 0;
     session->window_shut = false;
     session->tail_tries = 0;
@@ -372,6 +373,7 @@ void ack_on_frame(struct step *step, const struct pb_frame *frame)
         return;
     }
     session->lazy = ack->lazy;
+    session->said = ack->useq > session->said ? ack->useq : session->said;
     session->acked_d = ack->dseq > session->acked_d ? ack->dseq : session->acked_d;
     if (ack->useq > session->acked)
         flights_ack(session, ack->useq);

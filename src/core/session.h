@@ -113,9 +113,9 @@ struct session {
     uint64_t frame_ms, deadline_ms, armed_ms, tail_retry_ms; /* monotonic */
     uint64_t inbox_token_ms, log_token_ms;                   /* last witness of each kind */
     uint32_t tail_tries, send_seq, sends_in_flight;
-    /* Delivery. acked: what the device has, and where the window begins; pushed: sent; head:
-     * told. */
-    uint64_t acked, acked_d, pushed, head, floor;
+    /* Delivery. acked: where the window begins; said: the cursor by HELLO or ACK, which alone
+     * speaks for receipts; pushed: sent; head: told. */
+    uint64_t acked, said, acked_d, pushed, head, floor;
     uint64_t proven_useq, proven_offset; /* by the tokens of HELLO */
     uint32_t flights_count;
     struct session_flight flights[SESSION_FLIGHTS];

@@ -208,7 +208,7 @@ void hello_attach(struct step *step, bool again)
                                          .gateway = step->config->gateway,
                                          .shard = step->config->shard,
                                          .session = session->handle,
-                                         .useq = session->acked,
+                                         .useq = session->said,
                                          .dseq = session->acked_d,
                                          .lazy = session->lazy,
                                          .log_epoch = session->log_epoch,
@@ -246,7 +246,7 @@ void hello_on_rows(struct step *step)
     session->conn = hello->conn;
     session->hello_req = frame.req;
     session->log_epoch = hello->log_epoch;
-    session->acked = hello->useq;
+    session->acked = session->said = hello->useq;
     session->acked_d = hello->dseq;
     session->lazy = hello->lazy;
     session->tail_retry_ms = step->event->mono_ms + ATTACH_RETRY_MS;

@@ -237,6 +237,29 @@ static void a_snapshot_fixes_its_useq_and_then_the_tail_goes_on(void **state)
     assert_int_equal(rig->session.acked, 5);
 }
 
+/* What was sent as a SNAPSHOT is not yet had: a new owner must not make receipts of it. */
+static void a_new_owner_hears_only_what_the_device_said(void **state)
+{
+    struct rig *rig = *state;
+    struct event changed = {.kind = EVENT_OWNER_CHANGED};
+    rig_chat(rig, 9, 5, 10);
+    rig_open(rig);
+    rig_hello(rig, 5, 9, 1); /* above the head, unproven */
+    rig_attached(rig, 5, 0);
+    rig_ask(rig, 2, PB_FRAME_BODY_SNAPSHOT);
+    assert_int_equal(rig->session.acked, 5);
+    assert_int_equal(rig->session.said, 0); /* not the 9 that nobody can have */
+    rig->session.said = 2;                  /* as if HELLO had told of an old cursor */
+    rig_event(rig, &changed);
+    const struct pb_rpc *last = &rig->rpcs[rig->rpcs_count - 1];
+    assert_int_equal(last->body_case, PB_RPC_BODY_ATTACH);
+    assert_true(last->body.attach.again);
+    assert_int_equal(last->body.attach.useq, 2);
+    rig_ack(rig, 5);
+    rig_event(rig, &changed);
+    assert_int_equal(rig->rpcs[rig->rpcs_count - 1].body.attach.useq, 5);
+}
+
 static void one_snapshot_page_at_a_time(void **state)
 {
     struct rig *rig = *state;
@@ -307,6 +330,7 @@ int main(void)
         RIG_TEST(anothers_chat_looks_absent),
         RIG_TEST(read_is_receipt_then_own),
         RIG_TEST(a_snapshot_fixes_its_useq_and_then_the_tail_goes_on),
+        RIG_TEST(a_new_owner_hears_only_what_the_device_said),
         RIG_TEST(one_snapshot_page_at_a_time),
         RIG_TEST(a_snapshot_has_all_chats_over_its_pages),
     };
