@@ -108,7 +108,8 @@ bool shard_turn(struct shard *shard, int64_t wait_ms)
     size_t count =
         net->vtable->wait(net, shard->net_events, SHARD_EVENTS, sleep_ms(shard, wait_ms));
     gateway_turn(&shard->gateway, shard->clock->vtable->read(shard->clock));
-    bool any = count > 0;
+    /* First what owners say: a sign-out that waited comes before anything its device is told. */
+    bool any = turn_rpc(shard) || count > 0;
     for (size_t i = 0; i < count; i++)
         gateway_on_net(&shard->gateway, &shard->net_events[i]);
     any = turn_bus(shard) || any;
