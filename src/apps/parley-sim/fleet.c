@@ -6,10 +6,10 @@
 #include "base/assert.h"
 
 #define STORE_BYTES ((size_t)256 << 20)
-/* A gateway that is cut off from an inbox's owner hears of no sign-out: I18's two seconds hold while
- * a link is mended sooner (ADR 0033). */
+#define SECOND_US   UINT64_C(1000000)
+/* A gateway that is cut off from the owner of an inbox hears of no sign-out: the two seconds of I18
+ * hold where links are mended sooner (ADR 0033). */
 #define LINK_BREAK_US (1 * SECOND_US)
-#define SECOND_US     UINT64_C(1000000)
 #define ANNOUNCE_US   (5 * SECOND_US)
 #define SEED_BUS      UINT64_C(0x66)
 #define SEED_STORE    UINT64_C(0x77)
