@@ -81,7 +81,8 @@ run() {
     say "test $folder"
     rm -f "$log"
     heartbeat "test $folder"
-    /usr/bin/meson test -C "$folder" --print-errorlogs "$@" 2>&1 |
+    # One more than there are cores: some tests mostly wait.
+    /usr/bin/meson test -C "$folder" --num-processes $(($(nproc) + 1)) --print-errorlogs "$@" 2>&1 |
         grep --line-buffered -v -E '^(ninja: |Full log written|\[[0-9]+/[0-9]+\] |$)'
     quiet
     logs+=("$log")
