@@ -62,6 +62,7 @@ struct client_chat {
     bool created, create_wanted;
     /* of this connection only */
     bool dirty, resend, create_sent, start_next, listed; /* listed: in the SNAPSHOT under way */
+    bool resend_all; /* acknowledged ones too, not only what the server has not taken */
     uint64_t resend_at;
 };
 

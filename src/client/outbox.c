@@ -9,8 +9,9 @@
 #include "wire/policy.h"
 #include "wire/devlist.h"
 
-#define TEXT_BYTES_MAX     16384u
-#define REQUESTS_FOR_SENDS (CLIENT_REQUESTS_MAX / 2)
+#define TEXT_BYTES_MAX 16384u
+/* Half of what a session takes at once (SESSION_IN_FLIGHT_MAX): more would come back as BUSY. */
+#define REQUESTS_FOR_SENDS 64u
 
 void outbox_tick(struct client *client, const struct client_entry *entry, enum pb_tick which,
                  uint64_t cseq, uint32_t reason)
@@ -115,7 +116,7 @@ void outbox_resend(struct client_chat *chat, uint64_t at_mono)
 {
     if (!chat->resend || at_mono < chat->resend_at)
         chat->resend_at = at_mono;
-    chat->resend = true;
+    chat->resend = chat->resend_all = true;
 }
 
 static struct client_entry *next_to_send(struct client *client, const struct client_chat *chat)
@@ -229,11 +230,14 @@ static void pump_chat(struct client *client, struct client_chat *chat)
 
 static void start_anew(struct client *client, struct client_chat *chat)
 {
-    chat->resend = false;
+    bool all = chat->resend_all;
+    chat->resend = chat->resend_all = false;
     chat->start_next = true;
-    for (uint32_t i = 0; i < client->outbox_count; i++)
-        if (client->outbox[i].chat == chat)
-            client->outbox[i].flying = false;
+    for (uint32_t i = 0; i < client->outbox_count; i++) {
+        struct client_entry *entry = &client->outbox[i];
+        if (entry->chat == chat && (all || entry->state != PB_OUTBOX_STATE_SENT))
+            entry->flying = false;
+    }
 }
 
 void outbox_pump(struct client *client)

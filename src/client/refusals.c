@@ -318,7 +318,12 @@ void outbox_error(struct client *client, const struct client_request *request,
         wait += 5000;
     if (error->code == PB_ERROR_CODE_RETRY)
         sync_repair(client); /* same bytes again after SYNC */
-    outbox_resend(chat, client->mono_ms + wait);
+    /* What the server has acknowledged lies in the log: to send it again because a later one was
+     * turned away would fill the log with repetitions, and the later one would never get in. */
+    struct client_entry *refused = entry_by_sctr(client, chat, request->n);
+    if (refused && request->kind == PB_FRAME_BODY_SEND)
+        refused->flying = false;
+    chat->resend = true;
     chat->resend_at = client->mono_ms + wait;
 }
 

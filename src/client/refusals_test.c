@@ -270,12 +270,65 @@ static void a_leaf_is_gone(void **state)
     host_free(bob);
 }
 
+/* A later message is turned away: what the server has taken is not sent again with it, until it
+ * failed to return for ten seconds; and turned away itself then, it comes once more. */
+static void busy_is_for_one(void **state)
+{
+    struct pair pair = talking();
+    struct host *ann = pair.ann;
+    (void)state;
+    sent(ann, pair.send.mid);
+    send_to(ann, "bob", "second");
+    assert_true(expect(ann, PB_FRAME_BODY_SEND).body.send.sctr == 2);
+    refuse(ann, PB_ERROR_CODE_BUSY, 0);
+    send_to(ann, "bob", "third");
+    silent(ann); /* it waits with the second */
+    wait_ms(ann, 2000);
+    struct pb_send second = expect(ann, PB_FRAME_BODY_SEND).body.send;
+    assert_true(second.sctr == 2 && second.start);
+    sent(ann, second.mid);
+    struct pb_send third = expect(ann, PB_FRAME_BODY_SEND).body.send;
+    assert_true(third.sctr == 3 && !third.start);
+    sent(ann, third.mid);
+    silent(ann);
+    wait_ms(ann, 10000);
+    assert_true(next_but_acks(ann, PB_FRAME_BODY_SEND).body.send.sctr == 1);
+    refuse(ann, PB_ERROR_CODE_BUSY, 0);
+    assert_true(expect(ann, PB_FRAME_BODY_SEND).body.send.sctr == 2);
+    assert_true(expect(ann, PB_FRAME_BODY_SEND).body.send.sctr == 3);
+    wait_ms(ann, 2000);
+    struct pb_send first = next_but_acks(ann, PB_FRAME_BODY_SEND).body.send;
+    assert_true(first.sctr == 1 && first.start);
+    silent(ann);
+    end(pair);
+}
+
+/* More than a session takes at once would come back as BUSY for ever. */
+static void not_all_at_once(void **state)
+{
+    struct pair pair = talking();
+    struct host *ann = pair.ann;
+    (void)state;
+    for (int i = 0; i < 128; i++) {
+        send_to(ann, "bob", "more");
+        while (ann->frame_count > 0)
+            expect(ann, PB_FRAME_BODY_SEND);
+    }
+    assert_int_equal(ann->client.outbox_count, 129);
+    assert_int_equal(ann->client.request_count, 64);
+    sent(ann, pair.send.mid); /* the answer to the newest, whichever it names: one more may go */
+    expect(ann, PB_FRAME_BODY_SEND);
+    silent(ann);
+    end(pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(given_up),       cmocka_unit_test(refused_unspent),
-        cmocka_unit_test(voided_is_told), cmocka_unit_test(a_hole_is_filled),
-        cmocka_unit_test(no_chat_for_it), cmocka_unit_test(a_leaf_is_gone),
+        cmocka_unit_test(given_up),        cmocka_unit_test(refused_unspent),
+        cmocka_unit_test(voided_is_told),  cmocka_unit_test(a_hole_is_filled),
+        cmocka_unit_test(no_chat_for_it),  cmocka_unit_test(a_leaf_is_gone),
+        cmocka_unit_test(busy_is_for_one), cmocka_unit_test(not_all_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
