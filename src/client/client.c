@@ -315,12 +315,19 @@ static void on_frame(struct client *client, struct slice bytes)
         }
         return;
     case PB_FRAME_BODY_SYNC_PART:
+        (void)request_take(client, frame.req, &request);
         if (session)
             sync_part(client, &frame.body.sync_part);
         return;
     case PB_FRAME_BODY_SNAPSHOT_PAGE:
+        (void)request_take(client, frame.req, &request);
         if (session)
             sync_snapshot_page(client, &frame.body.snapshot_page);
+        return;
+    case PB_FRAME_BODY_SENT: /* it names its message: also one whose request was given up */
+        (void)request_take(client, frame.req, &request);
+        if (session)
+            outbox_sent(client, &frame.body.sent);
         return;
     case PB_FRAME_BODY_PUSH_D:
         client->dseq = frame.body.push_d.dseq;
@@ -332,7 +339,6 @@ static void on_frame(struct client *client, struct slice bytes)
         return;
     switch ((uint32_t)frame.body_case) {
     case PB_FRAME_BODY_READY: sync_ready(client, &frame.body.ready); break;
-    case PB_FRAME_BODY_SENT: outbox_sent(client, &frame.body.sent); break;
     case PB_FRAME_BODY_HISTORY_PAGE: timeline_page(client, &frame.body.history_page); break;
     case PB_FRAME_BODY_ERROR:
         if (request.kind == PB_FRAME_BODY_HELLO)
