@@ -15,7 +15,7 @@
 #include "sim/ports.h"
 #include "wire/ws.h"
 
-#define SIM_OUT_BYTES      (1u << 20)
+#define SIM_OUT_BYTES      (4u << 20) /* 64 sends of 16 KiB, and those turned away before */
 #define SIM_USERNAME_BYTES 16u
 
 /* Where in a step a kill strikes, or what fails instead. */
