@@ -201,6 +201,7 @@ static void gaps_and_snapshot(void **state)
     struct pb_entry own = {.body_case = PB_ENTRY_BODY_OWN};
     (void)state;
     own.body.own.chat_id = pair.send.chat_id;
+    uint32_t awaited = ann->client.request_count;
     push(ann, 5, &own); /* prev 4, cursor 1 */
     assert_true(expect(ann, PB_FRAME_BODY_SYNC).body.sync.from_useq == 1);
     assert_true(ann->client.useq == 1);
@@ -227,6 +228,8 @@ static void gaps_and_snapshot(void **state)
     page.body.snapshot_page =
         (struct pb_snapshot_page){.useq = 9, .chats = &chat, .chats_count = 1};
     feed(ann, &page);
+    /* Two SYNCs and a SNAPSHOT were answered: their places are free; the HISTORY below waits. */
+    assert_int_equal(ann->client.request_count, awaited + 1);
     assert_true(ann->client.useq == 9);
     struct pb_ack ack = expect(ann, PB_FRAME_BODY_ACK).body.ack;
     assert_true(ack.useq == 9 && ack.lazy);

@@ -68,6 +68,8 @@ struct pb_entry created(const struct pb_chat_create *create, const struct host *
 struct pb_entry message(const struct pb_send *send, const struct host *by, uint64_t cseq);
 /* A final reason spends the counter. */
 struct pb_entry rejected(const struct pb_send *send, const struct host *by, enum pb_error_code why);
+/* ann says "hello" to bob, whom she did not know: up to her CHAT_CREATE. */
+struct pb_chat_create first_words(struct host *ann, struct host *bob);
 struct pair talking(void);
 void end(struct pair pair);
 void sent(struct host *host, struct slice mid);

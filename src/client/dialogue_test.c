@@ -391,10 +391,8 @@ struct pb_entry rejected(const struct pb_send *send, const struct host *by, enum
     return entry;
 }
 
-struct pair talking(void)
+struct pb_chat_create first_words(struct host *ann, struct host *bob)
 {
-    struct pair pair = {.ann = signed_up("ann", 1), .bob = signed_up("bob", 2)};
-    struct host *ann = pair.ann;
     uint8_t bob_id[16] = {2};
     send_to(ann, "bob", "hello");
     expect(ann, PB_FRAME_BODY_LOOKUP);
@@ -403,13 +401,20 @@ struct pair talking(void)
     found.body.lookup_answer.dl_n = 1;
     feed(ann, &found);
     expect(ann, PB_FRAME_BODY_DEVLIST_GET);
-    lists(ann, 2, list_of(pair.bob));
+    lists(ann, 2, list_of(bob));
+    return expect(ann, PB_FRAME_BODY_CHAT_CREATE).body.chat_create;
+}
+
+struct pair talking(void)
+{
+    struct pair pair = {.ann = signed_up("ann", 1), .bob = signed_up("bob", 2)};
+    struct host *ann = pair.ann;
+    struct pb_chat_create create = first_words(ann, pair.bob);
     assert_int_equal(ann->result.request, 2);
     assert_int_equal(ann->result.error, 0);
-    struct pb_frame create = expect(ann, PB_FRAME_BODY_CHAT_CREATE);
-    assert_int_equal(create.body.chat_create.leaves_count, 2);
+    assert_int_equal(create.leaves_count, 2);
     silent(ann); /* content only after the own creation has returned */
-    pair.created = created(&create.body.chat_create, ann, 1);
+    pair.created = created(&create, ann, 1);
     push(ann, 1, &pair.created);
     expect(ann, PB_FRAME_BODY_ACK);
     pair.send = expect(ann, PB_FRAME_BODY_SEND).body.send;

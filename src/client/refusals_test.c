@@ -214,17 +214,8 @@ static void a_hole_is_filled(void **state)
 static void no_chat_for_it(void **state)
 {
     struct host *ann = signed_up("ann", 1), *bob = signed_up("bob", 2);
-    uint8_t bob_id[16] = {2};
     (void)state;
-    send_to(ann, "bob", "hello");
-    expect(ann, PB_FRAME_BODY_LOOKUP);
-    struct pb_frame found = {.req = ann->last_req, .body_case = PB_FRAME_BODY_LOOKUP_ANSWER};
-    found.body.lookup_answer.user_id = slice_make(bob_id, 16);
-    found.body.lookup_answer.dl_n = 1;
-    feed(ann, &found);
-    expect(ann, PB_FRAME_BODY_DEVLIST_GET);
-    lists(ann, 2, list_of(bob));
-    struct pb_chat_create create = expect(ann, PB_FRAME_BODY_CHAT_CREATE).body.chat_create;
+    struct pb_chat_create create = first_words(ann, bob);
     struct pb_send as_send = {.chat_id = create.chat_id, .mid = create.mid};
     struct pb_entry entry = rejected(&as_send, ann, PB_ERROR_CODE_NOT_ALLOWED);
     entry.body.rejected.consumed = false;
@@ -248,17 +239,8 @@ static void no_chat_for_it(void **state)
 static void a_leaf_is_gone(void **state)
 {
     struct host *ann = signed_up("ann", 1), *bob = signed_up("bob", 2);
-    uint8_t bob_id[16] = {2};
     (void)state;
-    send_to(ann, "bob", "hello");
-    expect(ann, PB_FRAME_BODY_LOOKUP);
-    struct pb_frame found = {.req = ann->last_req, .body_case = PB_FRAME_BODY_LOOKUP_ANSWER};
-    found.body.lookup_answer.user_id = slice_make(bob_id, 16);
-    found.body.lookup_answer.dl_n = 1;
-    feed(ann, &found);
-    expect(ann, PB_FRAME_BODY_DEVLIST_GET);
-    lists(ann, 2, list_of(bob));
-    expect(ann, PB_FRAME_BODY_CHAT_CREATE);
+    (void)first_words(ann, bob);
     refuse(ann, PB_ERROR_CODE_DENIED, 0);
     expect(ann, PB_FRAME_BODY_DEVLIST_GET);
     expect(ann, PB_FRAME_BODY_DEVLIST_GET);

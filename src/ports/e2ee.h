@@ -18,12 +18,10 @@
 #include "base/id.h"
 #include "base/slice.h"
 
-#define E2EE_KEY_BYTES       32
-#define E2EE_SIG_BYTES       64
-#define E2EE_CONTEXT_BYTES   108 /* envelope header ‖ user_id ‖ mid */
-#define E2EE_SEAL_BYTES      80  /* tag and signature behind the padded content */
-#define E2EE_ROW_BYTES_MAX   512
-#define E2EE_VAULT_BYTES_MAX 512
+#define E2EE_KEY_BYTES     32
+#define E2EE_SIG_BYTES     64
+#define E2EE_CONTEXT_BYTES 108 /* envelope header ‖ user_id ‖ mid */
+#define E2EE_SEAL_BYTES    80  /* tag and signature behind the padded content */
 
 /* e2ee §15 */
 enum e2ee_error {
@@ -71,8 +69,6 @@ enum e2ee_error e2ee_restore(struct e2ee *e2ee, struct slice row);
 struct e2ee_facts e2ee_facts(const struct e2ee *e2ee);
 /* The row to store (copied into the arena), or empty if nothing changed since the last take. */
 struct slice e2ee_delta_take(struct e2ee *e2ee, struct arena *arena);
-/* The transaction failed: the context is empty again; restore what is stored. */
-void e2ee_delta_drop(struct e2ee *e2ee);
 
 /* [delta] New AIK and DSK. */
 enum e2ee_error e2ee_account_create(struct e2ee *e2ee, const uint8_t user[ID_BYTES],

@@ -113,11 +113,6 @@ struct slice e2ee_delta_take(struct e2ee *e2ee, struct arena *arena)
     return slice_make(at, ROW_BYTES);
 }
 
-void e2ee_delta_drop(struct e2ee *e2ee)
-{
-    memset(e2ee, 0, sizeof *e2ee);
-}
-
 enum e2ee_error e2ee_account_create(struct e2ee *e2ee, const uint8_t user[ID_BYTES],
                                     const uint8_t random[2 * E2EE_KEY_BYTES])
 {
