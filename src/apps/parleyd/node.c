@@ -275,10 +275,26 @@ const char *node_read_only(const struct node *node)
     return "a device proved that acknowledged data is gone (rollback)";
 }
 
+/* The log tries again by itself, so this comes and goes. */
+static void disk_tell(struct node *node)
+{
+    if (node->log.spare == SPARE_FULL && !node->board.disk_told) {
+        node->board.disk_told = true;
+        (void)fprintf(stderr,
+                      "parleyd: ALARM: the disk has no room for the next %u MiB of the log: soon "
+                      "nothing can be sent. Make room in %s; the server goes on by itself\n",
+                      node->config->segment_mib, node->config->data);
+    } else if (node->log.spare == SPARE_READY && node->board.disk_told) {
+        node->board.disk_told = false;
+        (void)fprintf(stderr, "parleyd: the disk has room for the log again\n");
+    }
+}
+
 /* Once, when it becomes so while the server runs; at start, recover says it. */
 static void alarms_tell(struct node *node)
 {
     const char *reason = node_read_only(node);
+    disk_tell(node);
     if (node_full(node) && !node->board.full_told) {
         node->board.full_told = true;
         (void)fprintf(stderr,

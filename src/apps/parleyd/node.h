@@ -48,7 +48,7 @@ enum node_phase { NODE_RUN, NODE_DRAIN, NODE_END };
 struct node_board {
     enum node_phase phase;
     bool read_only, busy, failed;
-    bool read_only_told, full_told; /* to whoever reads stderr */
+    bool read_only_told, full_told, disk_told; /* to whoever reads stderr */
     struct gateway_counts counts[RING_SHARDS_MAX];
     uint32_t connections[RING_SHARDS_MAX];
 };
