@@ -244,8 +244,6 @@ static void frame_in(struct gateway *gateway, struct slab_handle handle, struct 
     gateway->counts.limited += event.limit_retry_ms > 0;
     gateway->counts.frames_in++;
     conn_step(gateway, handle, &event);
-    if (conn->session.state > SESSION_WELCOMED)
-        ws_raise(&conn->ws, RECEIVE_BYTES, FRAME_BYTES_MAX);
 }
 
 /* A piece of a message that is larger than the receive buffer, or fragmented. */
@@ -284,6 +282,9 @@ static bool ws_take(struct gateway *gateway, struct slab_handle handle, struct g
 {
     struct ws_event event;
     size_t consumed;
+    /* Signed in by whatever event it was: a HELLO is answered after its step. */
+    if (conn->session.state > SESSION_WELCOMED)
+        ws_raise(&conn->ws, RECEIVE_BYTES, FRAME_BYTES_MAX);
     ws_feed(&conn->ws, conn->in + *used, conn->in_bytes - *used, &consumed, &event);
     *used += consumed;
     switch (event.kind) {

@@ -211,6 +211,20 @@ static void a_killed_node_loses_nothing(void **state)
     same_story(pair, 2 * BURST);
 }
 
+/* The first frame of a new session may be large: the bound of strangers ends with the sign-in. */
+static void the_first_frame_may_be_large(void **state)
+{
+    static char text[12001];
+    struct pair *pair = *state;
+    memset(text, 'x', sizeof text - 1);
+    (void)send_and_learn_mid(pair, &pair->alice, "bob", "hello");
+    AWAIT(pair, all_delivered(&pair->alice, 1));
+    pair->alice.dies = true;
+    person_send(&pair->alice, "bob", text);
+    AWAIT(pair, all_delivered(&pair->alice, 2));
+    same_story(pair, 2);
+}
+
 static void a_killed_client_shows_nothing_twice(void **state)
 {
     struct pair *pair = *state;
@@ -228,6 +242,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_killed_node_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(shards_tell_one_story, setup_two, teardown),
         cmocka_unit_test_setup_teardown(a_killed_node_loses_nothing, setup_two, teardown),
+        cmocka_unit_test_setup_teardown(the_first_frame_may_be_large, setup, teardown),
         cmocka_unit_test_setup_teardown(a_killed_client_shows_nothing_twice, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
