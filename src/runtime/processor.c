@@ -76,11 +76,6 @@ void processor_close(struct processor *processor)
     memset(processor, 0, sizeof *processor);
 }
 
-bool processor_takes(const struct bus_event *event)
-{
-    return event->kind != BUS_APPENDED || (event->token & (LANE_TOKEN_BIT | LIVE_TOKEN_BIT)) != 0;
-}
-
 static void on_appended(struct processor *processor, const struct bus_event *event)
 {
     if ((event->token & LANE_TOKEN_BIT) == 0) {

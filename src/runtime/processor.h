@@ -2,7 +2,7 @@
  * processor.h: the role that folds the logs: one lane per owned partition (lane.h), and the live
  * side of the inboxes it owns (live.h). On one machine: one lane over the whole log.
  * The shard polls bus and rpc, which it shares with its gateway, and hands over what is the
- * processor's (processor_takes); the store handle is the processor's own.
+ * processor's (role.h); the store handle is the processor's own.
  * Owner: one thread (a shard). Bounds: PROCESSOR_LANES_MAX partitions, PROCESSOR_LAG_MAX records of
  * lag before new sends are answered BUSY. Source: storage §2, design §5.10. */
 #pragma once
@@ -37,8 +37,7 @@ MUST_USE enum status processor_open(struct processor *processor, struct bus *bus
 /* Requests in flight must have completed, or their adapters be gone. */
 void processor_close(struct processor *processor);
 
-/* Is this bus event the processor's? Records, holes, assignments always; completions by token. */
-bool processor_takes(const struct bus_event *event);
+/* Records, holes and assignments; completions of its own appends (role.h). */
 void processor_on_bus(struct processor *processor, const struct bus_event *event);
 /* ATTACH, DETACH, ACKED. */
 void processor_on_rpc(struct processor *processor, const struct pb_rpc *rpc);

@@ -35,7 +35,7 @@ enum status sim_node_start(struct sim_node *node, struct sim_wires *wires,
                     .limits = options->limits ? options->limits : no_limits,
                     .http_ms = 10000,
                     .write_stall_ms = 30000},
-        .processes = options->processes,
+        .roles = ROLES_ALL,
         .processor_store = ports->processor_store,
         .devices_max = DEVICES_MAX,
         .bounds = {.rows = LANE_SIM_ROWS, .chats = 16}};
@@ -68,7 +68,7 @@ void sim_node_turn(struct sim_node *node)
     assert(node->running);
     bool any = shard_turn(&node->shard, 0);
     uint64_t next_us = loop->now_us + SHARD_WAIT_MS * 1000u;
-    uint64_t timer_ms = gateway_next_ms(&node->shard.gateway);
+    uint64_t timer_ms = shard_next_ms(&node->shard);
     if (any)
         next_us = loop->now_us + TURN_US;
     else if (timer_ms <= next_us / 1000)

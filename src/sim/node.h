@@ -16,7 +16,7 @@ struct sim_node_options {
     uint64_t seed;     /* of its entropy: another one for each start */
     uint64_t instance; /* its name among all that ever ran, not 0 */
     uint32_t shard;    /* number within the instance, as rpc knows it */
-    bool processes, read_only;
+    bool read_only;
     enum sign_up_policy sign_up;
     uint64_t password_us;
     const struct limit *limits; /* RATE_CLASSES; NULL: none */

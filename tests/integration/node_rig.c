@@ -50,7 +50,7 @@ static void start_shard(struct node *node, uint32_t number, const struct node_op
                                               .discovery = SLICE_LITERAL("{}"),
                                               .limits = limits,
                                               .write_stall_ms = 30000},
-                                  .processes = number == 0,
+                                  .roles = number == 0 ? ROLES_ALL : ROLE_BIT(ROLE_GATEWAY),
                                   .processor_store = &node->processor_store.port,
                                   .devices_max = 16};
     session_config_init(&shard.session);

@@ -140,7 +140,7 @@ static void turns(void)
         for (size_t k = 0; k < bus.tokens_count; k++) {
             struct bus_event event = {
                 .kind = BUS_APPENDED, .token = bus.tokens[k], .status = bus.statuses[k]};
-            if (event.token != 0 && processor_takes(&event))
+            if ((event.token & (LANE_TOKEN_BIT | LIVE_TOKEN_BIT)) != 0)
                 processor_on_bus(&processor, &event);
         }
         bus.tokens_count = 0;

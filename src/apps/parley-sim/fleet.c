@@ -117,7 +117,6 @@ static void start(struct cluster *cluster, uint32_t server)
         .who = server,
         .seed = sim_mix(sim_mix(fleet->seed, SEED_ENTROPY), fleet->starts),
         .instance = fleet->starts,
-        .processes = true,
         .sign_up = POLICY_OPEN,
         .password_us = fleet->swarm->password_us,
     };

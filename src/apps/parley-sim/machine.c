@@ -72,7 +72,6 @@ static void serve(struct machine *machine)
         .who = SERVER,
         .seed = sim_mix(machine->seed, machine->starts),
         .instance = machine->starts,
-        .processes = true,
         .sign_up = POLICY_OPEN,
         .password_us = machine->swarm->password_us,
         .limits = machine->swarm->limits ? limits : NULL,

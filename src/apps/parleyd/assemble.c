@@ -103,7 +103,7 @@ static struct shard_options shard_options_of(struct node *node, uint32_t number,
                                                 .limits = node->limits,
                                                 .http_ms = config->http_ms,
                                                 .write_stall_ms = config->write_stall_ms},
-                                    .processes = number == 0,
+                                    .roles = number == 0 ? ROLES_ALL : ROLE_BIT(ROLE_GATEWAY),
                                     .processor_store = &node->processor_store.port,
                                     .devices_max = config->connections};
     session_config_init(&options.session);

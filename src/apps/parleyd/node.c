@@ -57,7 +57,7 @@ static enum node_phase board_meet(struct node_shard *at)
     (void)pthread_mutex_unlock(&node->lock);
     if (phase == NODE_DRAIN && !at->drained) {
         at->drained = true;
-        gateway_drain(&at->shard.gateway, node->config->drain_ms);
+        shard_drain(&at->shard, node->config->drain_ms);
     }
     return phase;
 }
