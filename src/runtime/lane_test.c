@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The bounds of a lane: which fit, what they take, and that a batch goes to the last row. */
+ * The bounds of a lane: which fit, and what they take. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,32 +31,10 @@ static void bounds_fit(void **state)
         assert_int_equal(lane_bounds_fit(&cases[i].bounds), cases[i].fit);
 }
 
-static void an_overlay_takes_its_rows_and_no_more(void **state)
-{
-    (void)state;
-    struct overlay overlay;
-    assert_int_equal(overlay_open(&overlay, 100), STATUS_OK);
-    for (uint64_t round = 0; round < 2; round++) {
-        struct row_write write = {.kind = ROW_PUT, .stamp = 1 + round};
-        for (uint64_t n = 0; n < 100; n++) {
-            write.key = row_key_make(TABLE_MSG, NULL, NULL, n);
-            assert_int_equal(overlay_write(&overlay, &write), STATUS_OK);
-        }
-        write.key = row_key_make(TABLE_MSG, NULL, NULL, 100);
-        assert_int_equal(overlay_write(&overlay, &write), STATUS_BUSY);
-        write.key = row_key_make(TABLE_MSG, NULL, NULL, 99); /* a row that is there: written over */
-        assert_int_equal(overlay_write(&overlay, &write), STATUS_OK);
-        assert_int_equal(overlay.count, 100);
-        overlay_reset(&overlay);
-    }
-    overlay_close(&overlay);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bounds_fit),
-        cmocka_unit_test(an_overlay_takes_its_rows_and_no_more),
     };
     return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
 }

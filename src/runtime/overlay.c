@@ -3,66 +3,166 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/memory.h"
+#include "base/siphash.h"
 
-#define KEY_BYTES (1 + ID_BYTES + ID_BYTES + 8)
+#define GROUP_BYTES (1 + ID_BYTES)
+#define KEY_BYTES   (GROUP_BYTES + ID_BYTES + 8)
+#define SLOTS_MIN   ((size_t)OVERLAY_CHUNK_ROWS * 4)
 
-static void key_pack(const struct row_key *key, uint8_t out[KEY_BYTES])
+static_assert((SLOTS_MIN & (SLOTS_MIN - 1)) == 0, "slots are masked");
+
+static struct overlay_row *row_at(const struct overlay *overlay, size_t index)
 {
-    out[0] = (uint8_t)key->table;
-    memcpy(out + 1, key->a, ID_BYTES);
-    memcpy(out + 1 + ID_BYTES, key->b, ID_BYTES);
-    memcpy(out + 1 + 2 * ID_BYTES, &key->n, 8);
+    return &overlay->chunks[index / OVERLAY_CHUNK_ROWS][index % OVERLAY_CHUNK_ROWS];
+}
+
+/* Of the whole key, and of the part that a range shares. */
+static void hash_key(const struct row_key *key, uint64_t *key_hash, uint64_t *group_hash)
+{
+    static const uint8_t seed[SIPHASH_SEED_BYTES] = {1}; /* keys hold hashes and ids of the log */
+    uint8_t packed[KEY_BYTES];
+    packed[0] = (uint8_t)key->table;
+    memcpy(packed + 1, key->a, ID_BYTES);
+    memcpy(packed + GROUP_BYTES, key->b, ID_BYTES);
+    memcpy(packed + GROUP_BYTES + ID_BYTES, &key->n, 8);
+    *key_hash = siphash(seed, slice_make(packed, KEY_BYTES));
+    *group_hash = siphash(seed, slice_make(packed, GROUP_BYTES));
+}
+
+static bool same_group(const struct row_key *a, const struct row_key *b)
+{
+    return a->table == b->table && memcmp(a->a, b->a, ID_BYTES) == 0;
+}
+
+/* The slot of this key, or the empty one where it belongs. */
+static uint32_t *key_slot(const struct overlay *overlay, uint64_t hash, const struct row_key *key)
+{
+    size_t mask = overlay->slots - 1, at = hash & mask;
+    while (overlay->by_key[at] != 0) {
+        const struct overlay_row *there = row_at(overlay, overlay->by_key[at] - 1);
+        if (there->key_hash == hash && row_key_compare(&there->row.key, key) == 0)
+            break;
+        at = (at + 1) & mask;
+    }
+    return &overlay->by_key[at];
+}
+
+static uint32_t *group_slot(const struct overlay *overlay, uint64_t hash, const struct row_key *key)
+{
+    size_t mask = overlay->slots - 1, at = hash & mask;
+    while (overlay->by_group[at] != 0) {
+        const struct overlay_row *there = row_at(overlay, overlay->by_group[at] - 1);
+        if (there->group_hash == hash && same_group(&there->row.key, key))
+            break;
+        at = (at + 1) & mask;
+    }
+    return &overlay->by_group[at];
+}
+
+/* ---- memory ---- */
+
+/* Take both tables anew, empty; what stood in them is dropped. */
+static bool slots_take(struct overlay *overlay, size_t slots)
+{
+    uint32_t *tables = memory_array(slots * 2, sizeof *tables);
+    if (tables == NULL)
+        return false;
+    memory_free(overlay->by_key);
+    overlay->by_key = tables;
+    overlay->by_group = tables + slots;
+    overlay->slots = slots;
+    return true;
+}
+
+static bool slots_double(struct overlay *overlay)
+{
+    if (!slots_take(overlay, overlay->slots * 2))
+        return false;
+    for (size_t i = 0; i < overlay->count; i++) { /* oldest first: the newest of a group stays */
+        struct overlay_row *row = row_at(overlay, i);
+        *key_slot(overlay, row->key_hash, &row->row.key) = (uint32_t)i + 1;
+        *group_slot(overlay, row->group_hash, &row->row.key) = (uint32_t)i + 1;
+    }
+    return true;
+}
+
+/* Is there room for one row more? */
+static bool make_room(struct overlay *overlay)
+{
+    if (overlay->count == overlay->capacity)
+        return false;
+    if ((overlay->count + 1) * 2 > overlay->slots && !slots_double(overlay))
+        return false;
+    if (overlay->count < overlay->chunks_count * OVERLAY_CHUNK_ROWS)
+        return true;
+    struct overlay_row *chunk = memory_array(OVERLAY_CHUNK_ROWS, sizeof *chunk);
+    if (chunk == NULL)
+        return false;
+    overlay->chunks[overlay->chunks_count++] = chunk;
+    return true;
 }
 
 enum status overlay_open(struct overlay *overlay, uint32_t rows_max)
 {
-    static const uint8_t seed[SIPHASH_SEED_BYTES] = {1}; /* keys hold hashes and ids of the log */
     memset(overlay, 0, sizeof *overlay);
-    overlay->rows = memory_array(rows_max, sizeof *overlay->rows);
     overlay->capacity = rows_max;
-    enum status status =
-        overlay->rows == NULL ? STATUS_BUSY : map_open(&overlay->index, rows_max, KEY_BYTES, seed);
-    if (status != STATUS_OK)
-        overlay_close(overlay);
-    return status;
+    overlay->chunks = memory_array(rows_max / OVERLAY_CHUNK_ROWS + 1, sizeof *overlay->chunks);
+    if (overlay->chunks != NULL && slots_take(overlay, SLOTS_MIN) && make_room(overlay))
+        return STATUS_OK;
+    overlay_close(overlay);
+    return STATUS_BUSY;
+}
+
+static void chunks_give(struct overlay *overlay, size_t kept)
+{
+    while (overlay->chunks_count > kept)
+        memory_free(overlay->chunks[--overlay->chunks_count]);
 }
 
 void overlay_close(struct overlay *overlay)
 {
-    map_close(&overlay->index);
-    memory_free(overlay->rows);
+    chunks_give(overlay, 0);
+    memory_free(overlay->chunks);
+    memory_free(overlay->by_key);
     memset(overlay, 0, sizeof *overlay);
 }
 
 void overlay_reset(struct overlay *overlay)
 {
-    if (overlay->count > 0)
-        map_reset(&overlay->index);
+    chunks_give(overlay, OVERLAY_KEPT / OVERLAY_CHUNK_ROWS);
+    /* Without memory for smaller tables the large ones go on. */
+    if (overlay->count > 0 && (overlay->slots == SLOTS_MIN || !slots_take(overlay, SLOTS_MIN)))
+        memset(overlay->by_key, 0, overlay->slots * 2 * sizeof *overlay->by_key);
     overlay->count = 0;
 }
 
-static struct row *find(const struct overlay *overlay, const struct row_key *key)
+/* ---- rows ---- */
+
+static const struct row *find(const struct overlay *overlay, const struct row_key *key)
 {
-    uint8_t packed[KEY_BYTES];
-    uint64_t index;
-    key_pack(key, packed);
-    return map_find(&overlay->index, packed, &index) ? &overlay->rows[index] : NULL;
+    uint64_t key_hash, group_hash;
+    hash_key(key, &key_hash, &group_hash);
+    uint32_t at = *key_slot(overlay, key_hash, key);
+    return at == 0 ? NULL : &row_at(overlay, at - 1)->row;
 }
 
 enum status overlay_write(struct overlay *overlay, const struct row_write *write)
 {
-    struct row *row = find(overlay, &write->key);
-    if (row == NULL) {
-        uint8_t packed[KEY_BYTES];
-        key_pack(&write->key, packed);
-        if (overlay->count == overlay->capacity ||
-            map_put(&overlay->index, packed, overlay->count) != STATUS_OK)
+    uint64_t key_hash, group_hash;
+    hash_key(&write->key, &key_hash, &group_hash);
+    uint32_t at = *key_slot(overlay, key_hash, &write->key);
+    if (at == 0) {
+        if (!make_room(overlay))
             return STATUS_BUSY;
-        row = &overlay->rows[overlay->count++];
-        *row = (struct row){.key = write->key};
+        at = (uint32_t)++overlay->count;
+        uint32_t *newest = group_slot(overlay, group_hash, &write->key);
+        *row_at(overlay, at - 1) =
+            (struct overlay_row){{.key = write->key}, key_hash, group_hash, *newest};
+        *key_slot(overlay, key_hash, &write->key) = *newest = at;
     }
-    (void)row_merge(row, write);
+    (void)row_merge(&row_at(overlay, at - 1)->row, write);
     return STATUS_OK;
 }
 
@@ -89,8 +189,7 @@ static void lay(struct row *row, const struct row *over)
 static bool matches(const struct fold_want *want, const struct row *row)
 {
     if (want->kind == FOLD_BY_STAMP)
-        return row->key.table == TABLE_MSG && row->stamp == want->stamp &&
-               memcmp(row->key.a, want->from.a, ID_BYTES) == 0;
+        return row->stamp == want->stamp;
     return row_key_compare(&want->from, &row->key) <= 0 &&
            row_key_compare(&row->key, &want->to) <= 0;
 }
@@ -109,6 +208,17 @@ static void insert(struct fold_want *want, const struct row *row)
     want->rows_count = kept + 1;
 }
 
+static void merge_row(struct fold_want *want, const struct row *over)
+{
+    size_t at = 0;
+    while (at < want->rows_count && row_key_compare(&want->rows[at].key, &over->key) != 0)
+        at++;
+    if (at < want->rows_count)
+        lay(&want->rows[at], over);
+    else
+        insert(want, over);
+}
+
 enum status overlay_merge(const struct overlay *overlay, struct fold_want *want,
                           struct arena *arena)
 {
@@ -125,17 +235,14 @@ enum status overlay_merge(const struct overlay *overlay, struct fold_want *want,
             lay(&want->rows[0], over);
         return STATUS_OK;
     }
-    for (size_t i = 0; i < overlay->count; i++) {
-        const struct row *over = &overlay->rows[i];
-        if (!matches(want, over))
-            continue;
-        size_t at = 0;
-        while (at < want->rows_count && row_key_compare(&want->rows[at].key, &over->key) != 0)
-            at++;
-        if (at < want->rows_count)
-            lay(&want->rows[at], over);
-        else
-            insert(want, over);
+    uint64_t key_hash, group_hash;
+    hash_key(&want->from, &key_hash, &group_hash);
+    uint32_t next = *group_slot(overlay, group_hash, &want->from);
+    while (next != 0) {
+        const struct overlay_row *at = row_at(overlay, next - 1);
+        next = at->older;
+        if (matches(want, &at->row))
+            merge_row(want, &at->row);
     }
     return STATUS_OK;
 }

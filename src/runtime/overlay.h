@@ -2,19 +2,30 @@
  * overlay.h: the rows that a batch has written and the store has not: later records of the batch
  * read through it. Invariants: one row per key, merged by the rules of base/row.h; reading through
  * it gives what the store would give after the batch. Owner: one lane of a processor.
- * Bounds: the rows given at open, all taken then (about 240 bytes each). Cost: O(1) a get,
- * O(rows) a range. */
+ * Bounds: the rows given at open. Memory: about 150 bytes a row, taken as a batch grows, given back
+ * at reset but for OVERLAY_KEPT rows. Cost: O(1) a get, a range O(rows of its partition here). */
 #pragma once
 
 #include "base/arena.h"
-#include "base/map.h"
 #include "base/row.h"
 #include "base/status.h"
 #include "core/fold.h"
 
+#define OVERLAY_CHUNK_ROWS 512u  /* taken at once: about 70 KB */
+#define OVERLAY_KEPT       4096u /* rows whose memory stays between batches */
+
+struct overlay_row {
+    struct row row;
+    uint64_t key_hash, group_hash;
+    uint32_t older; /* the row before it of the same (table, a), as index + 1; 0: none */
+};
+
+/* Two tables of open addressing over the same rows: by key, and by (table, a) the newest one. */
 struct overlay {
-    struct map index;
-    struct row *rows;
+    struct overlay_row **chunks;
+    uint32_t *by_key, *by_group; /* index + 1; 0: empty */
+    size_t slots;                /* of each table: a power of two, at least twice the rows */
+    size_t chunks_count;         /* taken so far */
     size_t count, capacity;
 };
 
@@ -23,7 +34,7 @@ MUST_USE enum status overlay_open(struct overlay *overlay, uint32_t rows_max);
 void overlay_close(struct overlay *overlay);
 void overlay_reset(struct overlay *overlay);
 
-/* Values stay borrowed. BUSY: full. */
+/* Values stay borrowed. BUSY: full, or no memory. */
 MUST_USE enum status overlay_write(struct overlay *overlay, const struct row_write *write);
 
 /* Is the whole answer to this want here, so that the store need not be asked? */
