@@ -146,6 +146,17 @@ bool mind_request(struct client *client, struct pb_frame *frame, const uint8_t i
     return true;
 }
 
+void mind_forget(struct client *client, enum pb_frame_body kind, const uint8_t id[ID_BYTES])
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < client->request_count; i++) {
+        const struct client_request *request = &client->requests[i];
+        if (request->kind != (uint32_t)kind || memcmp(request->id, id, ID_BYTES) != 0)
+            client->requests[kept++] = *request;
+    }
+    client->request_count = kept;
+}
+
 struct pb_notice_result *mind_result_of(struct client *client, uint32_t command)
 {
     struct pb_notice *notice = command ? mind_notice(client, PB_NOTICE_BODY_RESULT) : NULL;
@@ -224,7 +235,7 @@ static void on_error(struct client *client, const struct client_request *request
         client->loading = false;
         client->load_at = client->mono_ms + error->retry_ms + 500 + mind_jitter(client, 1000);
         break;
-    case PB_FRAME_BODY_DELIVERED: /* the wish stays; sent again at the next sync */ break;
+    case PB_FRAME_BODY_DELIVERED: /* the wish stays: sync_settle_arm */ break;
     default: account_error(client, request, error); break;
     }
 }

@@ -6,6 +6,9 @@
  * Invariants (client_check): conn and counters never fall within a log_epoch, the cursor only by a
  * SNAPSHOT; nothing is sent that is not stored; a message is SENT, FAILED or in the outbox until
  * its mid returns.
+ * Repeats: what the server acknowledged and does not show, and marks that do not come true, go
+ * again after 10 s, then 20, 40 … up to 5 min, with jitter from the event's entropy; from 10 s
+ * again on a new connection, a new acknowledgement, or when an own message returns.
  * Owner: one thread. Memory: two arenas under the host's ceiling. Source: design §5, protocol,
  * e2ee §§4–7. */
 #pragma once
@@ -165,7 +168,7 @@ struct client {
     enum pb_client_state state, told_state;
     enum client_phase phase;
     bool read_only, told_read_only, stopped, synced, syncing, snapshotting, loading;
-    uint32_t attempts, failed_repairs, next_req;
+    uint32_t attempts, failed_repairs, next_req, settle_tries;
     uint64_t retry_at, ping_at, dead_at, settle_at, load_at, fetch_at, ready_useq, acked_useq;
     uint64_t repair_useq, snapshot_useq;
     uint32_t ready_epoch;

@@ -83,11 +83,48 @@ static void sent_but_never_seen(void **state)
     pair.ann->now += 9999;
     simple(pair.ann, PB_HOST_EVENT_BODY_TIMER);
     silent(pair.ann);
-    pair.ann->now += 1;
+    pair.ann->now += 2501; /* and up to a quarter more */
     simple(pair.ann, PB_HOST_EVENT_BODY_TIMER);
     struct pb_send again = expect(pair.ann, PB_FRAME_BODY_SEND).body.send;
     assert_true(again.start && slice_equal(again.envelope, pair.send.envelope));
     assert_int_equal(pair.ann->client.outbox_count, 1);
+    end(pair);
+}
+
+static void is_about(uint64_t ms, uint64_t least_ms)
+{
+    if (ms < least_ms || ms > least_ms + least_ms / 4 + 500)
+        fail_msg("%lu ms, not %lu to a quarter more", ms, least_ms);
+}
+
+/* A server that takes it and never shows it is asked ever less often, at most 5 min apart, and not
+ * by all devices at once; progress or a new connection, and it is asked as often as at first. */
+static void repeats_back_off(void **state)
+{
+    static const uint64_t waits[] = {10000, 20000, 40000, 80000, 160000, 240000, 240000};
+    struct pair pair = talking();
+    struct host *ann = pair.ann;
+    struct pb_entry entry = message(&pair.send, ann, 2);
+    uint64_t spread = 0;
+    (void)state;
+    sent(ann, pair.send.mid);
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+        uint64_t ms = ms_until(ann, PB_FRAME_BODY_SEND);
+        is_about(ms, waits[i]);
+        spread += ms - waits[i];
+    }
+    assert_true(spread > 4000);
+    send_to(ann, "bob", "second");
+    struct pb_send second = expect(ann, PB_FRAME_BODY_SEND).body.send;
+    sent(ann, second.mid);
+    is_about(ms_until(ann, PB_FRAME_BODY_SEND), 10000); /* the server took something new */
+    is_about(ms_until(ann, PB_FRAME_BODY_SEND), 20000);
+    push(ann, 2, &entry);
+    is_about(ms_until(ann, PB_FRAME_BODY_SEND), 10000); /* one of two was seen */
+    is_about(ms_until(ann, PB_FRAME_BODY_SEND), 20000);
+    reconnect(ann, 2, PB_RESUME_KIND_TAIL);
+    expect(ann, PB_FRAME_BODY_SEND);
+    is_about(ms_until(ann, PB_FRAME_BODY_SEND), 10000);
     end(pair);
 }
 
@@ -390,19 +427,13 @@ static void unanswered_register(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_message_arrives),
-        cmocka_unit_test(a_lost_ack),
-        cmocka_unit_test(sent_but_never_seen),
-        cmocka_unit_test(resent_byte_for_byte),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(repeat_moves_one),
-        cmocka_unit_test(both_create),
-        cmocka_unit_test(gaps_and_snapshot),
-        cmocka_unit_test(snapshot_without_it_fails),
-        cmocka_unit_test(forged_lists),
-        cmocka_unit_test(tampered_message),
-        cmocka_unit_test(regressions),
-        cmocka_unit_test(goaways),
+        cmocka_unit_test(a_message_arrives),    cmocka_unit_test(a_lost_ack),
+        cmocka_unit_test(sent_but_never_seen),  cmocka_unit_test(repeats_back_off),
+        cmocka_unit_test(resent_byte_for_byte), cmocka_unit_test(refusals),
+        cmocka_unit_test(repeat_moves_one),     cmocka_unit_test(both_create),
+        cmocka_unit_test(gaps_and_snapshot),    cmocka_unit_test(snapshot_without_it_fails),
+        cmocka_unit_test(forged_lists),         cmocka_unit_test(tampered_message),
+        cmocka_unit_test(regressions),          cmocka_unit_test(goaways),
         cmocka_unit_test(unanswered_register),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

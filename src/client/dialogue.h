@@ -44,6 +44,9 @@ void simple(struct host *host, enum pb_host_event_body body);
 void command(struct host *host, struct pb_event_command *command);
 /* Time passes, the timer fires. */
 void wait_ms(struct host *host, uint64_t ms);
+/* How long until a frame of this kind leaves, to half a second; the server lives, and says nothing
+ * else. Looks at all that leaves meanwhile. 0: not within ten minutes. */
+uint64_t ms_until(struct host *host, enum pb_frame_body body);
 void feed(struct host *host, const struct pb_frame *frame);
 /* The oldest frame not yet looked at; its kind must be this. */
 struct pb_frame expect(struct host *host, enum pb_frame_body body);

@@ -173,6 +173,22 @@ void feed(struct host *host, const struct pb_frame *frame)
     step(host, &event);
 }
 
+uint64_t ms_until(struct host *host, enum pb_frame_body body)
+{
+    const struct pb_frame pong = {.body_case = PB_FRAME_BODY_PONG};
+    for (uint64_t ms = 500; ms <= 600000; ms += 500) {
+        bool came = false;
+        wait_ms(host, 500);
+        for (size_t i = 0; i < host->frame_count; i++)
+            came |= host->frames[i].body_case == body;
+        host->frame_count = 0;
+        feed(host, &pong);
+        if (came)
+            return ms;
+    }
+    return 0;
+}
+
 /* The oldest frame not yet looked at; its kind must be this. */
 struct pb_frame expect(struct host *host, enum pb_frame_body body)
 {

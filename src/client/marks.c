@@ -87,7 +87,7 @@ void marks_read(struct client *client, const struct pb_command_read *read, uint3
         chat->own_read = chat->read_wish = upto;
         chat->dirty = true;
         tell(client, chat);
-        marks_send(client, chat);
+        (void)marks_send(client, chat);
     }
     mind_result(client, command, PB_ERROR_CODE_NONE, SLICE_EMPTY);
 }
@@ -106,15 +106,16 @@ void marks_answer(struct client *client, const struct pb_marks_answer *answer, u
                                   .read_upto = answer->marks[i].read_upto};
 }
 
-void marks_send(struct client *client, struct client_chat *chat)
+bool marks_send(struct client *client, struct client_chat *chat)
 {
-    if (!client->synced)
-        return;
+    if (!client->synced || (!chat->delivered_wish && !chat->read_wish))
+        return false;
+    sync_settle_arm(client);
     if (chat->delivered_wish) {
         struct pb_frame frame = {.body_case = PB_FRAME_BODY_DELIVERED};
         frame.body.delivered = (struct pb_delivered){.chat_id = slice_make(chat->id, ID_BYTES),
                                                      .upto = chat->delivered_wish};
-        /* else at the next sync */
+        mind_forget(client, PB_FRAME_BODY_DELIVERED, chat->id);
         (void)mind_request(client, &frame, chat->id, chat->delivered_wish, 0);
     }
     if (chat->read_wish) {
@@ -123,4 +124,5 @@ void marks_send(struct client *client, struct client_chat *chat)
             (struct pb_read){.chat_id = slice_make(chat->id, ID_BYTES), .upto = chat->read_wish};
         mind_send(client, &frame);
     }
+    return true;
 }

@@ -70,6 +70,28 @@ static void the_head_rises_with_rows(void **state)
     end(pair);
 }
 
+/* READ has no answer but its OWN: an append that failed is made good on the same connection. */
+static void read_until_it_is_true(void **state)
+{
+    struct pair pair = talking();
+    struct host *ann = pair.ann;
+    struct pb_event_command read = {.body_case = PB_EVENT_COMMAND_BODY_READ};
+    struct pb_entry entry = message(&pair.send, ann, 2), own = {.body_case = PB_ENTRY_BODY_OWN};
+    (void)state;
+    push(ann, 2, &entry);
+    assert_int_equal(ms_until(ann, PB_FRAME_BODY_READ), 0); /* nothing was read */
+    read.body.read = (struct pb_command_read){.chat_id = pair.send.chat_id, .upto = 2};
+    command(ann, &read);
+    assert_true(expect(ann, PB_FRAME_BODY_READ).body.read.upto == 2);
+    uint64_t first_ms = ms_until(ann, PB_FRAME_BODY_READ);
+    assert_true(first_ms >= 10000 && first_ms <= 13000);
+    assert_true(ms_until(ann, PB_FRAME_BODY_READ) >= 20000);
+    own.body.own = (struct pb_own){.chat_id = pair.send.chat_id, .read_upto = 2};
+    push(ann, 3, &own);
+    assert_int_equal(ms_until(ann, PB_FRAME_BODY_READ), 0);
+    end(pair);
+}
+
 static struct pb_chat_state state_of(const struct pair *pair, uint8_t *id, uint64_t cseq)
 {
     return (struct pb_chat_state){.chat_id = id ? slice_make(id, 16) : pair->send.chat_id,
@@ -201,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_ticks_after_a_lost_ack),
         cmocka_unit_test(the_head_rises_with_rows),
+        cmocka_unit_test(read_until_it_is_true),
         cmocka_unit_test(delivered_for_all_with_the_last),
         cmocka_unit_test(sends_that_cross),
     };

@@ -16,6 +16,8 @@ struct pb_notice *mind_notice(struct client *client, enum pb_notice_body body);
 void mind_send(struct client *client, struct pb_frame *frame);
 bool mind_request(struct client *client, struct pb_frame *frame, const uint8_t id[ID_BYTES],
                   uint64_t n, uint32_t command);
+/* Requests of this kind with this id are no longer awaited. */
+void mind_forget(struct client *client, enum pb_frame_body kind, const uint8_t id[ID_BYTES]);
 void mind_result(struct client *client, uint32_t command, enum pb_error_code error,
                  struct slice detail);
 struct pb_notice_result *mind_result_of(struct client *client, uint32_t command);
@@ -85,6 +87,11 @@ void sync_snapshot_page(struct client *client, const struct pb_snapshot_page *pa
 void sync_repair(struct client *client);
 void sync_snapshot(struct client *client);
 void sync_goaway(struct client *client, const struct pb_goaway *goaway);
+/* When to send again what was acknowledged and does not return, and marks that do not come true:
+ * from the shortest wait; the same if no wait is under way; the same if it has grown. */
+void sync_settle_soon(struct client *client);
+void sync_settle_arm(struct client *client);
+void sync_progress(struct client *client);
 void sync_finish(struct client *client); /* end of a step: synced? ACK, flush */
 
 /* marks.c */
@@ -92,7 +99,8 @@ void marks_receipt(struct client *client, const struct pb_receipt_entry *receipt
 void marks_own(struct client *client, const struct pb_own *own);
 void marks_read(struct client *client, const struct pb_command_read *read, uint32_t command);
 void marks_answer(struct client *client, const struct pb_marks_answer *answer, uint32_t command);
-void marks_send(struct client *client, struct client_chat *chat);
+/* Ask for what this device wants to be true; false: nothing is wanted, or not synced. */
+bool marks_send(struct client *client, struct client_chat *chat);
 void marks_raise(struct client *client, struct client_chat *chat, uint64_t delivered,
                  uint64_t read);
 void marks_hide(struct client_chat *chat, uint64_t cseq);

@@ -228,23 +228,12 @@ static void pump_chat(struct client *client, struct client_chat *chat)
     }
 }
 
-/* What is sent again is asked again: the server owes no answer to what it turned away (R1), and a
- * request that waits for ever would take the place of those to come. */
-static void forget_sends(struct client *client, const struct client_chat *chat)
-{
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < client->request_count; i++) {
-        const struct client_request *request = &client->requests[i];
-        if (request->kind != PB_FRAME_BODY_SEND || memcmp(request->id, chat->id, ID_BYTES) != 0)
-            client->requests[kept++] = *request;
-    }
-    client->request_count = kept;
-}
-
 static void start_anew(struct client *client, struct client_chat *chat)
 {
     bool all = chat->resend_all;
-    forget_sends(client, chat);
+    /* What is sent again is asked again: the server owes no answer to what it turned away (R1), and
+     * a request that waits for ever would take the place of those to come. */
+    mind_forget(client, PB_FRAME_BODY_SEND, chat->id);
     chat->resend = chat->resend_all = false;
     chat->start_next = true;
     for (uint32_t i = 0; i < client->outbox_count; i++) {

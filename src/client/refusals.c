@@ -131,7 +131,7 @@ void outbox_sent(struct client *client, const struct pb_sent *sent)
     entry->sent_ms = client->now_ms;
     rows_store_entry(client, entry);
     outbox_tick(client, entry, PB_TICK_SENT, 0, 0);
-    client->settle_at = client->mono_ms + 10000;
+    sync_settle_soon(client);
 }
 
 /* What an accepted message told of spent counters need not be told again. */
@@ -164,6 +164,7 @@ void outbox_settle(struct client *client, struct client_chat *chat,
         if (entry && entry->chat == chat && entry->filler)
             outbox_filled(client, entry);
     } else if (entry && entry->chat == chat) {
+        sync_progress(client);
         rows_delete_entry(client, chat->id, entry->sctr);
         journal_keep(client, entry, message->cseq);
         outbox_tick(client, entry, PB_TICK_SENT, message->cseq, 0);

@@ -273,7 +273,7 @@ static void busy_is_for_one(void **state)
     assert_true(third.sctr == 3 && !third.start);
     sent(ann, third.mid);
     silent(ann);
-    wait_ms(ann, 10000);
+    wait_ms(ann, 12500);
     assert_true(next_but_acks(ann, PB_FRAME_BODY_SEND).body.send.sctr == 1);
     refuse(ann, PB_ERROR_CODE_BUSY, 0);
     assert_true(expect(ann, PB_FRAME_BODY_SEND).body.send.sctr == 2);

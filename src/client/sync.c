@@ -9,6 +9,7 @@
 #define CONNECT_MS     20000u
 #define SILENCE_MS     75000u
 #define SETTLE_MS      10000u
+#define SETTLE_MAX_MS  240000u
 #define NO_REPAIR      UINT64_MAX
 
 static void forget_connection(struct client *client)
@@ -94,23 +95,58 @@ static void ping(struct client *client)
     client->ping_at = client->mono_ms + 20000 + mind_jitter(client, 10000);
 }
 
-/* Entries acknowledged but not seen 10 s after the cursor reached the head: send them again. */
+/* 10 s, 20 s, 40 s … 4 min, and up to a quarter more, so that devices do not come all at once. */
+static uint64_t settle_wait(struct client *client)
+{
+    uint64_t bound = SETTLE_MS;
+    for (uint32_t i = 0; i < client->settle_tries && bound < SETTLE_MAX_MS; i++)
+        bound *= 2;
+    if (bound > SETTLE_MAX_MS)
+        bound = SETTLE_MAX_MS;
+    return bound + mind_jitter(client, bound / 4);
+}
+
+void sync_settle_soon(struct client *client)
+{
+    client->settle_tries = 0;
+    client->settle_at = client->mono_ms + settle_wait(client);
+    mind_wake(client, client->settle_at);
+}
+
+void sync_settle_arm(struct client *client)
+{
+    if (!client->settle_at)
+        sync_settle_soon(client);
+}
+
+void sync_progress(struct client *client)
+{
+    if (client->settle_at && client->settle_tries)
+        sync_settle_soon(client);
+}
+
+/* What was acknowledged and is not seen some time after the cursor reached the head is sent again,
+ * and so is a mark that did not come true: its append may have failed. */
 static void settle_check(struct client *client)
 {
+    bool waits = false;
     if (!client->settle_at || !client->synced)
         return;
     if (client->mono_ms < client->settle_at) {
         mind_wake(client, client->settle_at);
         return;
     }
-    client->settle_at = 0;
     for (uint32_t i = 0; i < client->outbox_count; i++)
         if (client->outbox[i].state == PB_OUTBOX_STATE_SENT ||
             (client->outbox[i].filler && !client->outbox[i].parked)) {
             outbox_resend(client->outbox[i].chat, client->mono_ms);
-            client->settle_at = client->mono_ms + SETTLE_MS;
+            waits = true;
         }
-    if (client->settle_at)
+    for (uint32_t i = 0; i < client->chat_count; i++)
+        waits |= marks_send(client, client->chats[i]);
+    client->settle_tries = waits ? client->settle_tries + 1 : 0;
+    client->settle_at = waits ? client->mono_ms + settle_wait(client) : 0;
+    if (waits)
         mind_wake(client, client->settle_at);
 }
 
@@ -393,12 +429,11 @@ static void now_synced(struct client *client)
 {
     client->synced = true;
     client->attempts = 0;
-    client->settle_at = client->mono_ms + SETTLE_MS;
-    mind_wake(client, client->settle_at);
+    sync_settle_soon(client);
     for (uint32_t i = 0; i < client->chat_count; i++) {
         outbox_unpark(client, client->chats[i]);
         outbox_resend(client->chats[i], client->mono_ms);
-        marks_send(client, client->chats[i]);
+        (void)marks_send(client, client->chats[i]);
     }
 }
 

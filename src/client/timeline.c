@@ -287,7 +287,7 @@ static void wish_delivered(struct client *client, struct client_chat *chat)
         if (chat->spans[i].from <= first && chat->spans[i].to >= first) {
             chat->delivered_wish = chat->spans[i].to;
             chat->dirty = true;
-            marks_send(client, chat);
+            (void)marks_send(client, chat);
             return;
         }
 }
