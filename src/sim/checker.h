@@ -9,11 +9,13 @@
  *   I5   what was acknowledged or received before a send stands before it
  *   I6   at quiesce every entitled device holds everything
  *   I7   a device shows a message at most once in the life of its store
- *   I8   marks never go back and are true when they are seen
+ *   I8   marks never go back and are true when they are seen; at quiesce every device of an author
+ *        has the second tick of what a device of the other one holds, and the read mark of what
+ *        that one's person read (histories know of no block and no hidden read marks yet)
  *   I16  own devices hold own sends, at the same number
  *   I18  nothing reaches a device 2 s after its sign-out, nor an older session after a newer began
  *   I20  what is bounded stays under its cap
- * Obligations that need time (I1, I6, I16) are asked at the last `quiesce`, if there is one.
+ * Obligations that need time (I1, I6, I8, I16) are asked at the last `quiesce`, if there is one.
  * Pure but for its memory; O(n log n). */
 #pragma once
 

@@ -50,6 +50,9 @@ struct checked_pair {
     uint32_t held; /* of a user: entries of the chat stored without a gap, from its first */
     uint64_t delivered, read;
     size_t marks_event, read_event;
+    /* of a device, since its rows began: the highest number it stored, marks it was told, and what
+     * its person read (of what was stored) */
+    uint64_t newest, told_delivered, told_read, wished;
 };
 
 /* The ids of an event as indexes. */
@@ -81,6 +84,7 @@ struct checker {
         readers_count;
 
     struct checked_refs *refs;   /* by event */
+    bool *undone;                /* by event: its device was set back to an older copy since */
     struct checked_key *by_time; /* all events: t_ret */
     size_t quiesce;              /* place of the last quiesce in by_time; SIZE_MAX: none */
 };
@@ -108,11 +112,15 @@ struct short_id {
 };
 struct short_id short_id(const uint8_t id[ID_BYTES]);
 
+/* What the walk knows of a device in a chat, at its moment. */
+const struct checked_pair *checker_pair(struct checker *checker, uint32_t device, uint32_t chat);
+
 /* Whether a device holds an entry at the moment of the walk. */
 bool checker_holds(const struct checker *checker, uint32_t device, uint32_t entry);
 
 /* The files: each looks at the whole history once. */
-void checker_intern(struct checker *checker);  /* checker_tables.c: ids, messages, entries */
-void checker_orders(struct checker *checker);  /* checker_order.c: I2–I5 */
-void checker_walk(struct checker *checker);    /* checker_walk.c: I4, I7, I8, I18, I20 in time */
-void checker_settled(struct checker *checker); /* checker_settle.c: at quiesce: I1, I3, I6, I16 */
+void checker_intern(struct checker *checker); /* checker_tables.c: ids, messages, entries */
+void checker_orders(struct checker *checker); /* checker_order.c: I2–I5 */
+void checker_walk(struct checker *checker);   /* checker_walk.c: I4, I7, I8, I18, I20 in time */
+void checker_settled(
+    struct checker *checker); /* checker_settle.c: at quiesce: I1, I3, I6, I8, I16 */

@@ -2,7 +2,7 @@
 #include "sim/checker_parts.h"
 
 /* The rules that need time: at the last quiesce everything acknowledged is decided (I1), decided
- * right (I3), and on every device that it is due to (I6, I16). */
+ * right (I3), and on every device that it is due to (I6, I16), and so are its ticks (I8). */
 
 #define REASON_NOT_FOUND  51 /* PB_ERROR_CODE_GONE: a snapshot showed that it is not in the chat */
 #define REASON_NOT_MEMBER 48 /* PB_ERROR_CODE_NOT_MEMBER */
@@ -130,6 +130,62 @@ static void check_held(struct checker *checker, uint32_t index, uint32_t user)
     }
 }
 
+/* What the devices of a user owe to the author of an entry: a device that stays has stored it, its
+ * person has read it. */
+struct owed {
+    bool delivered, read;
+};
+
+static struct owed owed_by(struct checker *checker, uint32_t index, uint32_t user)
+{
+    const struct checked_entry *entry = &checker->entries[index];
+    struct owed owed = {false, false};
+    for (uint32_t device = checker->users[user].first_device; device != NOTHING;
+         device = checker->devices[device].next_of_user) {
+        if (!is_due(checker, device) || !checker_holds(checker, device, index))
+            continue;
+        const struct checked_pair *pair = checker_pair(checker, device, entry->chat);
+        owed.delivered = true;
+        owed.read |= pair->wished >= event_of(checker, entry->event)->cseq;
+    }
+    return owed;
+}
+
+static void check_tick(struct checker *checker, uint32_t index, struct owed owed, uint32_t device)
+{
+    const struct checked_entry *entry = &checker->entries[index];
+    const struct history_event *event = event_of(checker, entry->event);
+    if (!is_due(checker, device) || !checker_holds(checker, device, index) ||
+        checker->devices[device].epoch != event->epoch)
+        return;
+    const struct checked_pair *pair = checker_pair(checker, device, entry->chat);
+    bool lacks_delivered = owed.delivered && pair->told_delivered < event->cseq;
+    if (!lacks_delivered && (!owed.read || pair->told_read >= event->cseq))
+        return;
+    struct violation *found = checker_found(
+        checker, "I8", "device …%s was never told that number %llu of chat …%s is %s",
+        short_id(event_of(checker, checker->devices[device].first_event)->dev.at).text,
+        (unsigned long long)event->cseq, short_id(event->chat.at).text,
+        lacks_delivered ? "delivered" : "read");
+    violation_event(found, entry->event);
+    violation_event(found, pair->marks_event);
+}
+
+/* The other members of the chat owe its author two ticks; of a direct chat there is one. */
+static void check_receipts(struct checker *checker, uint32_t index)
+{
+    const struct checked_entry *entry = &checker->entries[index];
+    const struct checked_chat *chat = &checker->chats[entry->chat];
+    uint32_t author = checker->refs[entry->event].from_user;
+    for (uint32_t k = 0; author != NOTHING && k < chat->members_count; k++)
+        if (chat->members[k] != author) {
+            struct owed owed = owed_by(checker, index, chat->members[k]);
+            for (uint32_t device = checker->users[author].first_device; device != NOTHING;
+                 device = checker->devices[device].next_of_user)
+                check_tick(checker, index, owed, device);
+        }
+}
+
 void checker_settled(struct checker *checker)
 {
     for (uint32_t i = 0; i < checker->messages_count; i++)
@@ -141,5 +197,6 @@ void checker_settled(struct checker *checker)
             continue;
         for (uint32_t k = 0; k < chat->members_count; k++)
             check_held(checker, i, chat->members[k]);
+        check_receipts(checker, i);
     }
 }

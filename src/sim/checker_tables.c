@@ -214,6 +214,7 @@ static void build_pairs(struct checker *checker)
 {
     checker->pairs = checker_array(checker, checker->history->count, sizeof *checker->pairs);
     checker->readers = checker_array(checker, checker->history->count, sizeof *checker->readers);
+    checker->undone = checker_array(checker, checker->history->count, sizeof *checker->undone);
 }
 
 static void sort_by_time(struct checker *checker)

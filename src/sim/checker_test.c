@@ -24,6 +24,10 @@
     BEGIN "10 a1 send m=1 s=1 h=11; 12 a1 sent m=1; 13 a1 recv m=1 s=1 h=11 by=a1 c=2 u=2;" \
           "14 b1 recv m=1 s=1 h=11 by=a1 c=2 u=2; 15 b1 show m=1 c=2;"                      \
           "16 a1 receipt_rx from=b d=2; 17 b1 receipt_tx r=2; 18 a1 receipt_rx from=b d=2 r=2;"
+/* The same without its ticks. */
+#define TICKED(text)                                                                        \
+    BEGIN "10 a1 send m=1 s=1 h=11; 12 a1 sent m=1; 13 a1 recv m=1 s=1 h=11 by=a1 c=2 u=2;" \
+          "14 b1 recv m=1 s=1 h=11 by=a1 c=2 u=2; 15 b1 show m=1 c=2;" text
 #define END "90 a1 quiesce"
 
 struct story {
@@ -88,7 +92,8 @@ static const struct story stories[] = {
     {NULL, TALK "5 b2 device_add; 30 b1 device_revoke dev=b2;" END},
     {NULL, TALK "95 b2 device_add;" END},
     {"I16", TALK "5 a2 device_add;" END},
-    {NULL, TALK "5 a2 device_add; 40 a2 snapshot u=2; 41 a2 recv m=1 s=1 h=11 by=a1 c=2;" END},
+    {NULL, TALK "5 a2 device_add; 40 a2 snapshot u=2; 41 a2 recv m=1 s=1 h=11 by=a1 c=2;"
+                "41 a2 receipt_rx from=b d=2 r=2;" END},
     {"I16", TALK "5 a2 device_add; 20 a2 send m=2 h=12; 41 a2 recv m=2 h=12 by=a2 c=2"},
     {"I6", TALK "60 b1 restored copy=5 u=1;" END},
     /* I7 */
@@ -106,6 +111,27 @@ static const struct story stories[] = {
                  "r=2; 15 b1 receipt_tx r=2"},
     {"I8", BEGIN "10 a1 send m=1 h=11; 13 b1 recv m=1 h=11 by=a1 c=2 u=2; 13 b1 receipt_tx r=2;"
                  "14 a1 receipt_rx d=1 r=2"},
+    /* I8, at quiesce: what was taken is told, and what was read */
+    {"I8", TICKED("") END},
+    {NULL, TICKED("20 a1 receipt_rx from=b d=2;") END},
+    {NULL, TICKED("")}, /* no quiesce yet */
+    {NULL,
+     TICKED("95 a1 receipt_rx from=b d=2; 30 b1 device_revoke dev=b1;") END}, /* nobody left */
+    {"I8", TICKED("20 a1 receipt_rx from=b d=2; 21 b1 receipt_tx r=2;") END},
+    {NULL, TICKED("20 b1 receipt_tx r=2; 21 a1 receipt_rx from=b d=2 r=2;") END},
+    /* read on an old copy of its rows: the wish went with them */
+    {NULL,
+     TICKED("20 a1 receipt_rx from=b d=2; 21 b1 receipt_tx r=2; 22 b1 restored copy=19 u=2;") END},
+    {"I8",
+     TICKED("20 a1 receipt_rx from=b d=2; 21 b1 receipt_tx r=2; 22 b1 restored copy=21 u=2;") END},
+    /* the author's rows are older than what it was told */
+    {"I8", TICKED("20 a1 receipt_rx from=b d=2; 22 a1 restored copy=19 u=2;") END},
+    {NULL, TICKED("20 a1 receipt_rx from=b d=2; 22 a1 restored copy=20 u=2;") END},
+    /* every device of the author; one that signed out is owed nothing */
+    {"I8", TICKED("5 a2 device_add; 6 a2 recv c=1 u=1 sys=1; 16 a2 recv m=1 s=1 h=11 by=a1 c=2 u=2;"
+                  "20 a1 receipt_rx from=b d=2;") END},
+    {NULL, TICKED("5 a2 device_add; 6 a2 recv c=1 u=1 sys=1; 16 a2 recv m=1 s=1 h=11 by=a1 c=2 u=2;"
+                  "20 a1 receipt_rx from=b d=2; 21 a1 device_revoke dev=a2;") END},
     /* I18 */
     {"I18", TALK "20 a1 device_revoke dev=b1; 2000021 b1 connect conn=9"},
     {NULL, TALK "20 a1 device_revoke dev=b1; 2000020 b1 connect conn=9"},

@@ -26,6 +26,35 @@ static struct checked_pair *pair_of(struct checker *checker, struct map *map, ui
     return &pairs[index];
 }
 
+const struct checked_pair *checker_pair(struct checker *checker, uint32_t device, uint32_t chat)
+{
+    return pair_of(checker, &checker->pair_map, device, chat);
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What settles I8: told and wished, as the device's rows have it. */
+static void remember(struct checker *checker, size_t index)
+{
+    const struct history_event *event = event_of(checker, index);
+    const struct checked_refs *refs = &checker->refs[index];
+    if (refs->chat == NOTHING)
+        return;
+    struct checked_pair *pair = pair_of(checker, &checker->pair_map, refs->device, refs->chat);
+    if (event->op == HISTORY_RECV) {
+        pair->newest = larger(pair->newest, event->cseq);
+    } else if (event->op == HISTORY_RECEIPT_RX) {
+        pair->told_delivered = larger(pair->told_delivered, event->delivered);
+        pair->told_read = larger(pair->told_read, event->read);
+    } else if (event->op == HISTORY_RECEIPT_TX) {
+        uint64_t upto = event->read < pair->newest ? event->read : pair->newest;
+        pair->wished = larger(pair->wished, upto);
+    }
+}
+
 bool checker_holds(const struct checker *checker, uint32_t device, uint32_t entry)
 {
     const uint32_t key[2] = {device, entry};
@@ -108,11 +137,17 @@ static void on_restored(struct checker *checker, size_t place)
         }
         if (event->t_ret <= event_of(checker, index)->t_copy)
             continue;
+        checker->undone[old] = true;
         const uint32_t held[2] = {device, refs->entry}, shown[2] = {device, refs->message};
         if (event->op == HISTORY_RECV && refs->entry != NOTHING)
             (void)map_remove(&checker->held_map, held, NULL);
         if (event->op == HISTORY_SHOW)
             (void)map_remove(&checker->shown_map, shown, NULL);
+    }
+    for (size_t i = 0; i < place; i++) {
+        size_t old = checker->by_time[i].event;
+        if (checker->refs[old].device == device && !checker->undone[old])
+            remember(checker, old);
     }
     on_restart(checker, index);
 }
@@ -307,6 +342,7 @@ static void on_event(struct checker *checker, size_t place)
     const struct history_event *event = event_of(checker, index);
     const struct checked_refs *refs = &checker->refs[index];
     check_session(checker, index);
+    remember(checker, index);
     switch (event->op) {
     case HISTORY_RECV: on_recv(checker, index); break;
     case HISTORY_ENTRY: on_inbox_number(checker, index); break;
