@@ -33,7 +33,10 @@ enum table {
 };
 
 enum dir_type { DIR_USER = 1, DIR_NAME, DIR_DEVICE, DIR_VAULT, DIR_INVITE };
-enum meta_name { META_PART = 1 /* MAX columns {log_epoch, next offset} per partition in `a` */ };
+enum meta_name {
+    META_PART = 1,    /* MAX columns {log_epoch, next offset} per partition: u16be in `a` */
+    META_FOLD_VERSION /* MAX column {newest switched on} per partition and topic: u16be, u8 */
+};
 
 enum mark_column { MARK_DELIVERED, MARK_READ };
 enum cursor_column { CURSOR_USEQ, CURSOR_DSEQ, CURSOR_CONN };

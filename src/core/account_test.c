@@ -218,6 +218,10 @@ static void a_password_needs_a_user(void **state)
     struct pb_record none = account_of(PB_ACCOUNT_BODY_NONE);
     assert_int_equal(rig_fold(&rig, TOPIC_DELIVERIES, alice, &none), FOLD_UNREADABLE);
     assert_int_equal(rig.out.writes_count, 0);
+    /* Below what is applied it is no less unreadable: its copy may not have gone out before. */
+    assert_int_equal(
+        rig_fold_at(&rig, TOPIC_DELIVERIES, alice, &none, (struct fold_place){1, 0, 0}),
+        FOLD_UNREADABLE);
 }
 
 /* ---- device lists ---- */

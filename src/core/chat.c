@@ -43,6 +43,7 @@ static bool known_kind(const struct fold_record *record)
     case PB_RECORD_BODY_REPEAT:
     case PB_RECORD_BODY_ACCOUNT:
     case PB_RECORD_BODY_OWN:
+    case PB_RECORD_BODY_QUARANTINED:
     default: return false;
     }
 }

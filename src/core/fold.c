@@ -13,7 +13,7 @@ bool fold_plan(const struct fold_record *record, struct fold_reads *reads, struc
         return false;
     if (record->topic == TOPIC_MESSAGES)
         chat_plan(record, reads, arena);
-    else
+    else if (record->topic == TOPIC_DELIVERIES)
         inbox_plan(record, reads, arena);
     reads->rounds++;
     return reads->count > before;
@@ -23,8 +23,13 @@ enum status fold_apply(const struct fold_record *record, const struct fold_reads
                        struct arena *arena, struct fold_outcome *out)
 {
     memset(out, 0, sizeof *out);
-    enum status status = record->topic == TOPIC_MESSAGES ? chat_apply(record, reads, arena, out)
-                                                         : inbox_apply(record, reads, arena, out);
+    enum status status = STATUS_OK;
+    if (record->topic == TOPIC_MESSAGES)
+        status = chat_apply(record, reads, arena, out);
+    else if (record->topic == TOPIC_DELIVERIES)
+        status = inbox_apply(record, reads, arena, out);
+    else
+        out->verdict = FOLD_UNREADABLE; /* a topic that nobody folds */
     if (status == STATUS_OK && arena->exhausted)
         status = STATUS_BUSY;
     if (status != STATUS_OK)

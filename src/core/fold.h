@@ -34,6 +34,7 @@
 #define FOLD_BODY_BYTES_MAX   1024u
 #define FOLD_BODIES_BYTES_MAX (16u * 1024u)
 #define FOLD_RECORD_VERSION   1
+#define FOLD_VERSION          1u /* the newest rules known here: what a VERSION record may name */
 #define FOLD_ROW_VERSION      1
 
 /* A position in the order of the log: (log_epoch, offset, sub); sub > 0 for what a fold bore inside

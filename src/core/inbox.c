@@ -8,9 +8,11 @@
 static bool known_kind(const struct fold_record *record)
 {
     enum pb_record_body body = record->body->body_case;
+    if (body == PB_RECORD_BODY_ACCOUNT)
+        return record->body->body.account.body_case != PB_ACCOUNT_BODY_NONE;
     return body == PB_RECORD_BODY_ANNOUNCE || body == PB_RECORD_BODY_USER_RECEIPT ||
            body == PB_RECORD_BODY_REJECTED || body == PB_RECORD_BODY_REPEAT ||
-           body == PB_RECORD_BODY_ACCOUNT || body == PB_RECORD_BODY_OWN;
+           body == PB_RECORD_BODY_OWN;
 }
 
 void inbox_plan(const struct fold_record *record, struct fold_reads *reads, struct arena *arena)

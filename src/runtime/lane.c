@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "runtime/lane_apart.h"
 #include "runtime/lane_read.h"
 
 #define ROUND_SHIFT 24u /* token: LANE_TOKEN_BIT | lane index 16 | append round 8 | emission 24 */
@@ -94,8 +95,8 @@ static bool record_decode(struct lane *lane, size_t at)
 void lane_on_record(struct lane *lane, const struct bus_record *record)
 {
     size_t at = lane->records_count;
-    if (record->offset < lane->next_offset)
-        return; /* at least once: seen already */
+    if (record->offset < lane->next_offset || lane->stop != LANE_STOP_NONE)
+        return; /* at least once: seen already; or never */
     lane->seek = lane->seek || at == LANE_RECORDS_MAX;
     if (lane->seek)
         return;
@@ -111,6 +112,8 @@ void lane_on_record(struct lane *lane, const struct bus_record *record)
         lane->state = LANE_FAILED;
         return;
     }
+    if (lane_meets_newer(lane, at))
+        return;
     lane->records_count++;
     lane->bytes += record->bytes.bytes;
     lane->next_offset = record->offset + 1;
@@ -118,6 +121,8 @@ void lane_on_record(struct lane *lane, const struct bus_record *record)
 
 void lane_on_hole(struct lane *lane, uint64_t hole_end)
 {
+    if (lane->stop != LANE_STOP_NONE)
+        return;
     lane->holes++;
     if (hole_end > lane->next_offset)
         lane->next_offset = hole_end;
@@ -168,30 +173,36 @@ static void consume(struct lane *lane, uint64_t offset)
     lane->bus->vtable->consume(lane->bus, lane->topic, lane->partition, offset);
 }
 
+/* Where to begin, and whether the rows are of rules that are known here. */
 static void start(struct lane *lane)
 {
-    if (!lane->facts.single) {
-        consume(lane, lane->bus->vtable->committed(lane->bus, lane->topic, lane->partition));
-        return;
-    }
     struct store_request *request = &lane->requests[0];
-    if (request->rows == NULL) {
+    const struct row *rows = request->rows;
+    if (rows == NULL) {
         part_key(lane, &lane->request_keys[0][0]);
+        lane_version_key(lane, &lane->request_keys[0][1]);
         *request = (struct store_request){.op = STORE_GET,
                                           .keys = lane->request_keys[0],
-                                          .keys_count = 1,
-                                          .rows = ARENA_NEW(&lane->arena, struct row),
-                                          .rows_max = 1};
+                                          .keys_count = 2,
+                                          .rows = ARENA_ARRAY(&lane->arena, struct row, 2),
+                                          .rows_max = 2};
         if (request->rows == NULL)
             lane->state = LANE_FAILED;
         else
             lane_submit(lane, request);
         return;
     }
-    uint64_t first = lane->bus->vtable->ends(lane->bus, lane->topic, lane->partition).first;
-    uint64_t next = request->rows[0].found ? request->rows[0].columns[1] : first;
+    const struct bus_vtable *bus = lane->bus->vtable;
+    uint64_t next = bus->committed(lane->bus, lane->topic, lane->partition);
+    if (lane->facts.single)
+        next = rows[0].found ? rows[0].columns[1]
+                             : bus->ends(lane->bus, lane->topic, lane->partition).first;
     memset(request, 0, sizeof *request);
-    consume(lane, next);
+    lane->next_offset = lane->done_offset = next;
+    if (lane_rows_newer(lane, rows[1].columns[0]))
+        lane->state = LANE_STOPPED;
+    else
+        consume(lane, next);
 }
 
 /* ---- fold ---- */
@@ -300,8 +311,10 @@ static bool has_bare(const struct lane *lane)
     return false;
 }
 
-static bool outcome_take(struct lane *lane, const struct fold_outcome *outcome)
+static bool outcome_take(struct lane *lane, struct fold_outcome *outcome)
 {
+    if (outcome->verdict == FOLD_UNREADABLE && !lane_leaves_out(lane, outcome))
+        return false;
     if (!lane->facts.single && outcome->bare && lane->bare_count < LANE_RECORDS_MAX)
         memcpy(lane->bare[lane->bare_count++], lane->at->key, ID_BYTES);
     lane->verdicts[outcome->verdict]++;
@@ -342,6 +355,13 @@ static bool next_record(struct lane *lane)
     return true;
 }
 
+static bool decide(struct lane *lane, struct fold_outcome *outcome)
+{
+    if (lane_notes_version(lane, outcome))
+        return !lane->arena.exhausted;
+    return fold_apply(lane->at, &lane->reads, &lane->arena, outcome) == STATUS_OK;
+}
+
 static void fold_one(struct lane *lane)
 {
     if (fold_plan(lane->at, &lane->reads, &lane->arena)) {
@@ -349,7 +369,7 @@ static void fold_one(struct lane *lane)
         return;
     }
     struct fold_outcome *outcome = ARENA_NEW(&lane->arena, struct fold_outcome);
-    if (outcome == NULL || fold_apply(lane->at, &lane->reads, &lane->arena, outcome) != STATUS_OK) {
+    if (outcome == NULL || !decide(lane, outcome)) {
         lane->state = LANE_FAILED;
         return;
     }
@@ -477,6 +497,7 @@ static void batch_reset(struct lane *lane)
     lane->bare_count = 0;
     lane->cut = lane->behind = false;
     lane->notices = lane->notices_last = NULL;
+    lane->unreadable = lane->unreadable_last = NULL;
 }
 
 static bool advance(struct lane *lane)
@@ -488,6 +509,8 @@ static bool advance(struct lane *lane)
             lane->seek = false;
             consume(lane, lane->next_offset);
         }
+        if (lane->records_count == 0 && lane->stop != LANE_STOP_NONE)
+            lane->state = LANE_STOPPED;
         if (lane->records_count == 0)
             return false;
         lane->state = next_record(lane) ? LANE_FOLD : LANE_FAILED;
@@ -504,6 +527,7 @@ static bool advance(struct lane *lane)
         return true;
     case LANE_LATE: return batch_finish(lane);
     case LANE_FREE:
+    case LANE_STOPPED:
     case LANE_FAILED:
     default: return false;
     }

@@ -2,6 +2,7 @@
  * lane.h: the folding of one partition (one machine: of the whole log), batch by batch.
  *
  *   START → FILL → FOLD ⇄ READ → COMMIT → APPEND → LATE → FILL        (any) → FAILED
+ *     └──────┴→ STOPPED: the log goes on by rules of a newer program (lane_stop)
  *           one machine: children of a record are folded after it, in the same batch, under its
  *           offset and their own `sub`; there is no APPEND, and late writes and META_PART end the
  *           same commit.
@@ -11,6 +12,9 @@
  * Invariants (lane_check): one batch in flight; a head write never shares a batch with an earlier
  * bare emission of its chat (storage §2.2 step 2); after a failed append it and all later ones go
  * out again (R8). A store that is BUSY or late gets the same request again.
+ * A record that nobody can read is left out, and listed for who runs the node (lane_unreadable);
+ * in a fleet a copy goes to the topic quarantine. A record of a newer program stops the lane: what
+ * stood before it is finished, nothing from it on is folded, its offset is not finished.
  * Owner: the thread of the processor. Bounds: LANE_RECORDS_MAX records and LANE_BYTES_MAX a batch;
  * the rows of a batch and the chats of a user by lane_bounds. */
 #pragma once
@@ -30,6 +34,7 @@
 #define LANE_ROWS_MIN        2048u      /* one record of a full group, twice */
 #define LANE_RECORD_ROWS     32u /* besides: the account, its devices, the end of the batch */
 #define LANE_CHAT_ROWS       9u  /* one DEVICE_CHANGE: what both folds write for one chat */
+#define LANE_PIECE_BYTES_MAX (BUS_RECORD_BYTES_MAX - 1024u) /* of a copy for the quarantine */
 
 enum lane_state {
     LANE_FREE,
@@ -40,7 +45,16 @@ enum lane_state {
     LANE_COMMIT,
     LANE_APPEND,
     LANE_LATE,
+    LANE_STOPPED,
     LANE_FAILED,
+};
+
+/* Why a lane goes no further although nothing is broken. */
+enum lane_stop {
+    LANE_STOP_NONE,
+    LANE_STOP_FOLD_VERSION,   /* a VERSION record names a fold version above FOLD_VERSION */
+    LANE_STOP_RECORD_VERSION, /* a record begins with a byte above FOLD_RECORD_VERSION */
+    LANE_STOP_ROWS,           /* the rows were folded by a fold version above FOLD_VERSION */
 };
 
 /* What a batch may hold in memory, taken at open; 0: the default. A small world takes little:
@@ -70,8 +84,22 @@ struct lane_notice {
     struct lane_notice *next;
 };
 
+/* A record that was left out, as it stands in the log; valid as notices are. */
+struct lane_unreadable {
+    enum topic topic;
+    uint32_t partition;
+    struct fold_place place;
+    uint64_t append_us;
+    uint8_t key[ID_BYTES];
+    struct slice bytes;
+    bool decoded; /* it is a record, but none that its topic knows */
+    struct lane_unreadable *next;
+};
+
 struct lane {
     enum lane_state state;
+    enum lane_stop stop; /* set: nothing more is taken, and the lane stops when all is finished */
+    uint64_t stop_version, stop_offset;
     struct bus *bus;
     struct store *store;
     struct bus_facts facts;
@@ -116,6 +144,7 @@ struct lane {
     bool verifying;    /* the head is read once more */
     uint64_t head_stamp;
     struct lane_notice *notices, *notices_last;
+    struct lane_unreadable *unreadable, *unreadable_last;
     uint64_t verdicts[FOLD_UNREADABLE + 1]; /* counters by enum fold_verdict */
     uint64_t holes, overtaken, verified;
 };

@@ -145,6 +145,19 @@ static bool poll_store(struct processor *processor)
     return count > 0;
 }
 
+/* The lists of one step in one; it ends behind them, since a lane's next step forgets its list. */
+static void unreadable_take(struct processor *processor, struct lane *lane)
+{
+    if (processor->unreadable == NULL)
+        processor->unreadable = lane->unreadable;
+    else
+        processor->unreadable_last->next = lane->unreadable;
+    for (struct lane_unreadable *at = lane->unreadable; at != NULL; at = at->next) {
+        processor->unreadable_last = at;
+        processor->unreadable_count++;
+    }
+}
+
 static bool step_lane(struct processor *processor, uint32_t at)
 {
     struct lane *lane = processor->lanes[at];
@@ -157,7 +170,9 @@ static bool step_lane(struct processor *processor, uint32_t at)
     for (struct lane_notice *notice = lane->notices; finished && notice != NULL;
          notice = notice->next)
         live_on_folded(&processor->live, notice->user, notice->outcome);
-    if (lane->state == LANE_FAILED)
+    if (finished)
+        unreadable_take(processor, lane);
+    if (lane->state == LANE_FAILED || lane->state == LANE_STOPPED)
         processor->failed = processor->live.read_only = true;
     if (lane_full(lane) != processor->paused[at]) {
         processor->paused[at] = !processor->paused[at];
@@ -170,7 +185,8 @@ static bool step_lane(struct processor *processor, uint32_t at)
 bool processor_step(struct processor *processor)
 {
     bool finished = false, again = true;
-    for (int round = 0; again && round < STEP_ROUNDS; round++) {
+    processor->unreadable = processor->unreadable_last = NULL;
+    for (int round = 0; again && round < STEP_ROUNDS && processor->unreadable == NULL; round++) {
         for (uint32_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
             if (processor->lanes[i] != NULL && step_lane(processor, i))
                 finished = true;
@@ -213,4 +229,14 @@ bool processor_caught_up(const struct processor *processor)
 bool processor_read_only(const struct processor *processor)
 {
     return processor->live.read_only;
+}
+
+const struct lane *processor_stopped(const struct processor *processor)
+{
+    for (uint32_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
+        const struct lane *lane = processor->lanes[i];
+        if (lane != NULL && lane->state == LANE_STOPPED)
+            return lane;
+    }
+    return NULL;
 }

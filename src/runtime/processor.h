@@ -28,6 +28,9 @@ struct processor {
     bool paused[PROCESSOR_LANES_MAX];
     struct live live;
     bool failed;
+    /* Records that batches finished in this step left out, oldest first; until the next step. */
+    struct lane_unreadable *unreadable, *unreadable_last;
+    uint64_t unreadable_count; /* since processor_open, a replay's too */
 };
 
 /* On one machine the lane opens at once; in a fleet with BUS_ASSIGNED. BUSY: no memory. */
@@ -51,3 +54,5 @@ uint64_t processor_lag(const struct processor *processor);
 bool processor_busy(const struct processor *processor);      /* lag above its maximum */
 bool processor_caught_up(const struct processor *processor); /* folded to the end as of now */
 bool processor_read_only(const struct processor *processor);
+/* The lane that met a newer program's records (its `stop` says which) and failed; or NULL. */
+const struct lane *processor_stopped(const struct processor *processor);

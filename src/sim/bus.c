@@ -15,7 +15,8 @@ static struct sim_bus_node *node_of(const struct bus *port)
 
 static size_t topic_index(enum topic topic)
 {
-    return topic == TOPIC_MESSAGES ? 0 : 1;
+    assert(topic >= TOPIC_MESSAGES && topic <= TOPIC_QUARANTINE);
+    return (size_t)topic - TOPIC_MESSAGES;
 }
 
 static struct sim_bus_log *log_at(struct sim_bus *bus, enum topic topic, uint32_t partition)
@@ -253,7 +254,7 @@ static size_t poll_feed(struct sim_bus_node *node, size_t topic, uint32_t partit
         const struct sim_bus_entry *entry = &log->entries[feed->position];
         struct bus_event *event = &out[count++];
         *event = (struct bus_event){.kind = BUS_RECORD};
-        event->record = (struct bus_record){.topic = topic == 0 ? TOPIC_MESSAGES : TOPIC_DELIVERIES,
+        event->record = (struct bus_record){.topic = (enum topic)(topic + TOPIC_MESSAGES),
                                             .partition = partition,
                                             .log_epoch = 1,
                                             .offset = feed->position++,

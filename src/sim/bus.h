@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * bus.h: the simulated bus of a fleet: two topics of N partitions each, durable, shared by several
+ * bus.h: the simulated bus of a fleet: 3 topics of N partitions each, durable, shared by several
  * nodes, and no kinder than a real one (storage §§2.4, 6, 11).
  * Each node has a handle, a struct bus. An append lands (becomes durable and visible) after a delay
  * and is reported after another; a report of TIMEOUT means that it landed, that it never will, or
@@ -22,7 +22,7 @@
 
 #define SIM_BUS_NODES_MAX      16u
 #define SIM_BUS_PARTITIONS_MAX 16u
-#define SIM_BUS_TOPICS         2u
+#define SIM_BUS_TOPICS         3u
 #define SIM_BUS_APPENDS_MAX    512u
 #define SIM_BUS_NOBODY         UINT32_MAX
 

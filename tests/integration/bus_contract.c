@@ -15,6 +15,7 @@
 #define RECORDS_MAX 4096u
 #define PARTS_MAX   16u
 #define TURNS_MAX   20000u
+#define TOPICS      3u
 
 static struct bus *bus;
 static struct bus_facts facts;
@@ -22,11 +23,11 @@ static struct bus_facts facts;
 /* What was answered, by token; what was read, by number. */
 static bool answered[RECORDS_MAX];
 static enum status statuses[RECORDS_MAX];
-static uint64_t offsets[RECORDS_MAX], next_offset[2][PARTS_MAX];
-static uint32_t last_of_key[2][KEYS], got[RECORDS_MAX];
-static uint64_t last_answered[2][PARTS_MAX]; /* number + 1 */
+static uint64_t offsets[RECORDS_MAX], next_offset[TOPICS][PARTS_MAX];
+static uint32_t last_of_key[TOPICS][KEYS], got[RECORDS_MAX];
+static uint64_t last_answered[TOPICS][PARTS_MAX]; /* number + 1 */
 static size_t answers, records;
-static bool assigned[2][PARTS_MAX];
+static bool assigned[TOPICS][PARTS_MAX];
 
 static void forget(void)
 {
@@ -57,7 +58,7 @@ static int close_bus(void **state)
 
 static size_t topic_index(enum topic topic)
 {
-    return facts.single || topic == TOPIC_MESSAGES ? 0 : 1;
+    return facts.single ? 0 : (size_t)topic - TOPIC_MESSAGES;
 }
 
 static void take_record(const struct bus_record *record)
@@ -71,9 +72,10 @@ static void take_record(const struct bus_record *record)
     assert_true(record->bytes.bytes >= sizeof number);
     memcpy(&number, record->bytes.at, sizeof number);
     assert_true(number < RECORDS_MAX);
-    uint32_t *last = &last_of_key[record->topic == TOPIC_MESSAGES ? 0 : 1][record->key[7]];
+    uint32_t *last = &last_of_key[record->topic - TOPIC_MESSAGES][record->key[7]];
     assert_true(number + 1 > *last); /* one producer, one partition: its order */
     *last = number + 1;
+    assert_int_equal(record->topic, TOPIC_MESSAGES + number % TOPICS);
     if (answered[number] && statuses[number] == STATUS_OK)
         assert_int_equal(offsets[number], record->offset);
     assert_int_equal(record->log_epoch, facts.log_epoch);
@@ -91,7 +93,7 @@ static void take_answer(const struct bus_event *event)
     answers++;
     uint8_t key[ID_BYTES] = {0};
     key[7] = (uint8_t)(event->token % KEYS);
-    uint64_t *last = &last_answered[event->token % 3 == 0][bus_partition(key, facts.partitions)];
+    uint64_t *last = &last_answered[event->token % TOPICS][bus_partition(key, facts.partitions)];
     assert_true(event->token + 1 > *last); /* answered in the order of the appends */
     *last = event->token + 1;
 }
@@ -116,10 +118,10 @@ static void turn(void)
 
 static void consume_all(uint64_t from)
 {
-    for (uint32_t topic = TOPIC_MESSAGES; topic <= TOPIC_DELIVERIES; topic++) {
+    for (uint32_t topic = TOPIC_MESSAGES; topic <= TOPIC_QUARANTINE; topic++) {
         for (uint32_t i = 0; i < facts.partitions; i++) {
             size_t at = topic_index((enum topic)topic);
-            if (facts.single && topic == TOPIC_DELIVERIES)
+            if (facts.single && topic != TOPIC_MESSAGES)
                 continue;
             for (uint32_t k = 0; k < TURNS_MAX && !facts.single && !assigned[at][i]; k++)
                 turn();
@@ -135,7 +137,7 @@ static enum status give(uint32_t number, size_t bytes)
     uint8_t key[ID_BYTES] = {0};
     key[7] = (uint8_t)(number % KEYS);
     memcpy(body, &number, sizeof number);
-    return bus->vtable->append(bus, number % 3 == 0 ? TOPIC_DELIVERIES : TOPIC_MESSAGES, key,
+    return bus->vtable->append(bus, (enum topic)(TOPIC_MESSAGES + number % TOPICS), key,
                                slice_make(body, bytes), number);
 }
 

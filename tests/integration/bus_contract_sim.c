@@ -10,6 +10,7 @@ static struct bus *start(void)
     for (uint32_t i = 0; i < bus.options.partitions; i++) {
         sim_bus_assign(&bus, TOPIC_MESSAGES, i, 2);
         sim_bus_assign(&bus, TOPIC_DELIVERIES, i, 2);
+        sim_bus_assign(&bus, TOPIC_QUARANTINE, i, 2);
     }
     return sim_bus_port(&bus, 2);
 }

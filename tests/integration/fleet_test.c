@@ -2,7 +2,7 @@
  * The folds as a fleet: three processors over one simulated bus and one database seen through
  * chaos. Partitions change hands in mid-batch, old owners go on for a while, processes die and are
  * held up, appends and commits have unknown fates. At the end the chats' rows are those of a run
- * without a fault, and every chain is dense. */
+ * without a fault, every chain is dense, and what nobody can read lies in the quarantine. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,6 +37,7 @@ struct fleet {
     struct node nodes[NODES];
     uint64_t now_us;
     uint64_t crashes, holds;
+    bool newer; /* a newer program's record is about: who meets it stops */
 };
 
 struct marks { /* over all seeds: each fault fired */
@@ -170,7 +171,7 @@ static void node_turn(struct fleet *fleet, uint32_t at)
     for (size_t i = 0; i < count; i++)
         processor_on_bus(&node->processor, &events[i]);
     (void)processor_step(&node->processor);
-    assert_false(node->processor.failed);
+    assert_true(fleet->newer || !node->processor.failed);
     for (size_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
         if (node->processor.lanes[i] != NULL)
             lane_check(node->processor.lanes[i]);
@@ -243,7 +244,105 @@ static bool folded(const struct fleet *fleet)
         if (chaos_next_due_us(&fleet->nodes[i].chaos) != UINT64_MAX)
             return false;
     }
-    return done == SIM_BUS_TOPICS * PARTITIONS && sim_bus_quiet(&fleet->bus);
+    return done == 2 * (size_t)PARTITIONS && sim_bus_quiet(&fleet->bus);
+}
+
+/* ---- what no fold sees ---- */
+
+#define PLANTED 12u
+
+static const enum topic topics[] = {TOPIC_MESSAGES, TOPIC_DELIVERIES};
+
+/* A record that nobody can read; the 4th does not fit into one copy. */
+static struct bus_record planted(uint32_t number)
+{
+    static uint8_t bytes[BUS_RECORD_BYTES_MAX];
+    struct bus_record record = {.topic = topics[number % 2], .append_us = 7};
+    record.bytes = slice_make(bytes, number == 3 ? sizeof bytes : 8 + number);
+    record.key[7] = (uint8_t)number;
+    memset(bytes, 0xEE, record.bytes.bytes);
+    bytes[0] = FOLD_RECORD_VERSION;
+    bytes[record.bytes.bytes - 1] = bytes[1] = (uint8_t)number;
+    return record;
+}
+
+static void put_version(struct fleet *fleet, enum topic topic, uint32_t partition, uint32_t version)
+{
+    static uint8_t space[64];
+    struct arena arena;
+    struct bus_record record = {.topic = topic};
+    struct pb_record body = {.body_case = PB_RECORD_BODY_VERSION};
+    body.body.version.version = version;
+    record.key[7] = (uint8_t)partition;
+    arena_init(&arena, 4096);
+    struct slice packed = pb_record_pack_v1(&body, &arena);
+    memcpy(space, packed.at, packed.bytes);
+    record.bytes = slice_make(space, packed.bytes);
+    sim_bus_put(&fleet->bus, &record);
+    arena_deinit(&arena);
+}
+
+/* Behind the same records of the script in every world: rows bear the offset of their record. */
+static void plant(struct fleet *fleet, size_t behind)
+{
+    uint32_t number = (uint32_t)behind / 8;
+    struct bus_record record = planted(number);
+    if (behind % 8 == 0 && number < PLANTED)
+        sim_bus_put(&fleet->bus, &record);
+    if (behind % 8 == 4 && number < 2 * PARTITIONS)
+        put_version(fleet, topics[number % 2], number / 2, FOLD_VERSION);
+}
+
+/* Add to `covered` how much of each planted record the copies in one partition hold. */
+static void copies_count(const struct sim_bus_log *log, size_t *covered, struct arena *arena)
+{
+    for (size_t i = 0; i < log->count; i++) {
+        const struct sim_bus_entry *entry = &log->entries[i];
+        struct slice inner;
+        struct pb_record body;
+        assert_int_equal(pb_unwrap(entry->bytes, FOLD_RECORD_VERSION, &inner), STATUS_OK);
+        assert_int_equal(pb_record_decode(inner, arena, &body), STATUS_OK);
+        assert_int_equal(body.body_case, PB_RECORD_BODY_QUARANTINED);
+        const struct pb_quarantined *copy = &body.body.quarantined;
+        assert_true(entry->key[7] < PLANTED);
+        struct bus_record record = planted(entry->key[7]);
+        assert_int_equal(copy->topic, record.topic);
+        assert_int_equal(copy->append_us, record.append_us);
+        assert_int_equal(copy->whole_bytes, record.bytes.bytes);
+        assert_true(copy->from + copy->bytes.bytes <= record.bytes.bytes);
+        assert_memory_equal(copy->bytes.at, record.bytes.at + copy->from, copy->bytes.bytes);
+        if (copy->from == 0 || copy->from == covered[entry->key[7]]) /* else a repeat */
+            covered[entry->key[7]] = copy->from + copy->bytes.bytes;
+    }
+}
+
+static void the_unreadable_is_in_quarantine(const struct fleet *fleet, uint32_t count, bool once)
+{
+    size_t covered[PLANTED] = {0}, copies = 0;
+    struct arena arena;
+    arena_init(&arena, (size_t)64 << 20);
+    for (uint32_t i = 0; i < PARTITIONS; i++) {
+        const struct sim_bus_log *log = &fleet->bus.logs[TOPIC_QUARANTINE - 1][i];
+        copies += log->count;
+        copies_count(log, covered, &arena);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(covered[i], planted(i).bytes.bytes);
+    if (once)
+        assert_int_equal(copies, count + (count > 3));
+    arena_deinit(&arena);
+}
+
+static uint64_t version_noted(struct fleet *fleet, enum topic topic, uint32_t partition)
+{
+    struct row_key key = row_key_make(TABLE_META, NULL, NULL, META_FOLD_VERSION), at = key;
+    key.a[1] = (uint8_t)partition;
+    key.a[2] = (uint8_t)topic;
+    at.n--;
+    for (const struct row *row; (row = memory_db_next(&fleet->db, &at)) != NULL; at = row->key)
+        if (row_key_compare(&row->key, &key) == 0)
+            return row->columns[0];
+    return 0;
 }
 
 static void run(struct fleet *fleet, const struct script *script, bool rough)
@@ -259,6 +358,7 @@ static void run(struct fleet *fleet, const struct script *script, bool rough)
                 .topic = entry->topic, .append_us = 1000 * next, .bytes = entry->bytes};
             memcpy(record.key, entry->key, ID_BYTES);
             sim_bus_put(&fleet->bus, &record);
+            plant(fleet, next - 1);
         }
     }
     sim_bus_heal(&fleet->bus);
@@ -285,6 +385,10 @@ static void one_seed(uint64_t seed)
     script_chains_are_dense(&rough.db, &script);
     script_receipts_not_lost(&calm.db, &rough.db);
     script_same_rows(&calm.db, &rough.db, false);
+    the_unreadable_is_in_quarantine(&calm, PLANTED, true);
+    the_unreadable_is_in_quarantine(&rough, PLANTED, false);
+    for (uint32_t i = 0; i < 2 * PARTITIONS; i++)
+        assert_int_equal(version_noted(&rough, topics[i % 2], i / 2), FOLD_VERSION);
     script_close(&script);
     fleet_close(&calm);
     fleet_close(&rough);
@@ -297,6 +401,51 @@ static void a_rough_fleet_ends_as_a_calm_one(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++)
         one_seed(seed);
+}
+
+/* Until the owner of `partition` has stopped; its number. */
+static uint32_t stopped(struct fleet *fleet, uint32_t partition, uint32_t but)
+{
+    for (uint32_t steps = 0; steps < STEPS_MAX; steps++) {
+        step(fleet, false);
+        for (uint32_t i = 0; i < NODES; i++) {
+            const struct processor *processor = &fleet->nodes[i].processor;
+            if (i == but || !processor->failed)
+                continue;
+            const struct lane *lane = processor_stopped(processor);
+            assert_non_null(lane);
+            assert_int_equal(lane->stop, LANE_STOP_FOLD_VERSION);
+            assert_int_equal(lane->topic, TOPIC_MESSAGES);
+            assert_int_equal(lane->partition, partition);
+            assert_int_equal(lane->stop_offset, 1);
+            return i;
+        }
+    }
+    fail_msg("nobody stops");
+    return NODES;
+}
+
+/* What stands before a newer version is finished; whoever gets the partition stops at it too. */
+static void a_newer_version_stops_every_owner(void **state)
+{
+    static struct fleet fleet;
+    (void)state;
+    fleet_open(&fleet, 1, false);
+    fleet.newer = true;
+    struct bus_record before = planted(0);
+    sim_bus_put(&fleet.bus, &before);
+    put_version(&fleet, TOPIC_MESSAGES, 0, FOLD_VERSION + 1);
+    struct bus_record behind = planted(4); /* of the same partition */
+    sim_bus_put(&fleet.bus, &behind);
+    uint32_t first = stopped(&fleet, 0, NODES);
+    sim_bus_assign(&fleet.bus, TOPIC_MESSAGES, 0, (first + 1) % NODES);
+    assert_int_equal(stopped(&fleet, 0, first), (first + 1) % NODES);
+    for (int i = 0; i < 1000; i++)
+        step(&fleet, false);
+    the_unreadable_is_in_quarantine(&fleet, 1, true);
+    assert_int_equal(fleet.bus.logs[0][0].committed, 1);
+    assert_int_equal(version_noted(&fleet, TOPIC_MESSAGES, 0), 0);
+    fleet_close(&fleet);
 }
 
 static void every_fault_fired(void **state)
@@ -312,6 +461,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rough_fleet_ends_as_a_calm_one),
         cmocka_unit_test(every_fault_fired),
+        cmocka_unit_test(a_newer_version_stops_every_owner),
     };
     return cmocka_run_group_tests_name("fleet", tests, NULL, NULL);
 }
