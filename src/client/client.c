@@ -293,6 +293,8 @@ static void on_hello_error(struct client *client, const struct pb_error *error)
             client->state = PB_CLIENT_STATE_CLONED;
             client->stopped = true;
         }
+    } else if (error->code == PB_ERROR_CODE_AUTH && client->attempts > 0) {
+        sync_doubt(client, CLIENT_DOUBT_DEVICE, SLICE_EMPTY);
     }
     mind_close(client);
 }
@@ -370,11 +372,15 @@ static void tell_state(struct client *client)
                         : client->phase != CLIENT_PHASE_READY      ? PB_CLIENT_STATE_CONNECTING
                         : client->synced                           ? PB_CLIENT_STATE_SYNCED
                                                                    : PB_CLIENT_STATE_SYNCING;
-    if ((client->state == client->told_state && client->read_only == client->told_read_only) ||
+    bool doubts = client->doubt && client->doubt != client->told_doubt;
+    client->told_doubt = client->doubt;
+    if ((client->state == client->told_state && client->read_only == client->told_read_only &&
+         !doubts) ||
         !(notice = mind_notice(client, PB_NOTICE_BODY_STATE)))
         return;
     notice->body.state.state = client->told_state = client->state;
     notice->body.state.read_only = client->told_read_only = client->read_only;
+    notice->body.state.detail = doubts ? client->doubt_text : SLICE_EMPTY;
 }
 
 static void on_restore(struct client *client, const struct pb_event_restore *restore)

@@ -130,6 +130,14 @@ enum client_phase {
     CLIENT_PHASE_READY,      /* a session */
 };
 
+/* why this device gives the server nothing, though it answers */
+enum client_doubt {
+    CLIENT_DOUBT_NONE,
+    CLIENT_DOUBT_SERVER,  /* it calls itself otherwise than the pinned one */
+    CLIENT_DOUBT_ACCOUNT, /* it takes this device for another account's */
+    CLIENT_DOUBT_DEVICE,  /* it refuses this device's HELLO, twice in a row */
+};
+
 /* what the sign-up or sign-in waits for */
 enum client_enrol {
     CLIENT_ENROL_NONE,
@@ -172,6 +180,8 @@ struct client {
     uint64_t retry_at, ping_at, dead_at, settle_at, load_at, fetch_at, ready_useq, acked_useq;
     uint64_t repair_useq, snapshot_useq;
     uint32_t ready_epoch;
+    enum client_doubt doubt, told_doubt; /* until a session; told once, as NoticeState.detail */
+    struct slice doubt_text;             /* of the step that began to doubt */
     uint8_t nonce[32];
     uint64_t load_before, load_after;
     uint8_t load_chat[ID_BYTES];

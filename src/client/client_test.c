@@ -399,6 +399,100 @@ static void goaways(void **state)
     host_free(host);
 }
 
+static void welcomed_as(struct host *host, struct slice name)
+{
+    static const uint8_t nonce[32] = {7};
+    struct pb_frame welcome = {.body_case = PB_FRAME_BODY_WELCOME};
+    welcome.body.welcome = (struct pb_welcome){.proto_min = 1,
+                                               .proto_max = 1,
+                                               .log_epoch = 1,
+                                               .server_name = name,
+                                               .nonce = slice_make(nonce, 32)};
+    for (int i = 0; i < 200 && !host->connect; i++)
+        wait_ms(host, 1000);
+    assert_true(host->connect);
+    host->connect = host->close = false;
+    simple(host, PB_HOST_EVENT_BODY_CONNECTED);
+    feed(host, &welcome);
+}
+
+static void says(struct host *host, const char *detail)
+{
+    size_t states = 0;
+    for (size_t i = 0; i < host->out.notices_count; i++) {
+        const struct pb_notice *notice = &host->out.notices[i];
+        if (notice->body_case != PB_NOTICE_BODY_STATE)
+            continue;
+        states++;
+        if (!slice_equal(notice->body.state.detail, slice_text(detail)))
+            fail_msg("'%.*s', not '%s'", (int)notice->body.state.detail.bytes,
+                     (const char *)notice->body.state.detail.at, detail);
+    }
+    assert_int_equal(states, 1);
+}
+
+/* Who is not the pinned server gets nothing, and the person hears of it, once; its name is a
+ * stranger's word: cut, and no escapes. */
+static void another_server(void **state)
+{
+    static const char longest[] = "\x1b[31mevil and a name of more than thirty-two bytes";
+    struct host *host = signed_up("ann", 1);
+    uint64_t conn = host->client.conn;
+    (void)state;
+    simple(host, PB_HOST_EVENT_BODY_DISCONNECTED);
+    host->connect = false;
+    welcomed_as(host, slice_text(longest));
+    assert_true(host->close && host->client.conn == conn);
+    silent(host);
+    says(host, "this server is \"?[31mevil?and?a?name?of?more?tha...\", not \"home\": it was told "
+               "nothing; give it its old name back, or sign in to it with a new profile");
+    welcomed_as(host, SLICE_LITERAL("evil"));
+    says(host, ""); /* not again */
+    silent(host);
+    greet(host); /* it is itself again */
+    expect(host, PB_FRAME_BODY_HELLO);
+    ready(host, 0, PB_RESUME_KIND_TAIL);
+    assert_int_equal(host->client.doubt, CLIENT_DOUBT_NONE);
+    assert_true(host->client.synced);
+    simple(host, PB_HOST_EVENT_BODY_DISCONNECTED);
+    host->connect = false;
+    welcomed_as(host, SLICE_LITERAL("evil")); /* a new story: told again */
+    says(host, "this server is \"evil\", not \"home\": it was told nothing; give it its old name "
+               "back, or sign in to it with a new profile");
+    host_free(host);
+}
+
+/* The name is right, but it is not the server it was: it knows the device not, or otherwise. */
+static void a_server_that_forgot(void **state)
+{
+    struct host *host = signed_up("ann", 1);
+    (void)state;
+    simple(host, PB_HOST_EVENT_BODY_DISCONNECTED);
+    greet(host);
+    expect(host, PB_FRAME_BODY_HELLO);
+    struct pb_frame frame = {.req = host->last_req, .body_case = PB_FRAME_BODY_READY};
+    uint8_t other[16] = {9};
+    frame.body.ready = (struct pb_ready){.user_id = slice_make(other, 16), .log_epoch = 1};
+    feed(host, &frame);
+    says(host, "the server takes this device for another account's: it was told nothing; sign in "
+               "anew with a new profile");
+    greet(host);
+    expect(host, PB_FRAME_BODY_HELLO);
+    ready(host, 0, PB_RESUME_KIND_TAIL);
+    assert_true(host->client.synced);
+    simple(host, PB_HOST_EVENT_BODY_DISCONNECTED);
+    host->client.attempts = 0;
+    for (int i = 0; i < 2; i++) { /* once may be a server that is behind */
+        greet(host);
+        expect(host, PB_FRAME_BODY_HELLO);
+        refuse(host, PB_ERROR_CODE_AUTH, 0);
+        says(host, i == 0 ? ""
+                          : "the server does not know this device: was its data lost, or is it "
+                            "another one? If it stays so, sign in anew with a new profile");
+    }
+    host_free(host);
+}
+
 static void unanswered_register(void **state)
 {
     struct host *host = host_new();
@@ -434,7 +528,8 @@ int main(void)
         cmocka_unit_test(gaps_and_snapshot),    cmocka_unit_test(snapshot_without_it_fails),
         cmocka_unit_test(forged_lists),         cmocka_unit_test(tampered_message),
         cmocka_unit_test(regressions),          cmocka_unit_test(goaways),
-        cmocka_unit_test(unanswered_register),
+        cmocka_unit_test(unanswered_register),  cmocka_unit_test(another_server),
+        cmocka_unit_test(a_server_that_forgot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,8 @@ void sync_connected(struct client *client);
 void sync_lost(struct client *client);
 void sync_timer(struct client *client);
 void sync_welcome(struct client *client, const struct pb_welcome *welcome);
+/* The server answers, and is not to be trusted: said to the person, once. name: what it said. */
+void sync_doubt(struct client *client, enum client_doubt doubt, struct slice name);
 void sync_hello(struct client *client);
 void sync_ready(struct client *client, const struct pb_ready *ready);
 void sync_push(struct client *client, const struct pb_push *push);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "base/assert.h"
 #include "client/mind.h"
 #include "wire/devlist.h"
 
@@ -11,6 +12,9 @@
 #define SETTLE_MS      10000u
 #define SETTLE_MAX_MS  240000u
 #define NO_REPAIR      UINT64_MAX
+/* NoticeState.detail: two names, and the words around them */
+#define DOUBT_BYTES_MAX  200u
+#define DOUBT_NAME_BYTES 32u
 
 static void forget_connection(struct client *client)
 {
@@ -178,6 +182,43 @@ void sync_timer(struct client *client)
     settle_check(client);
 }
 
+/* A name that a stranger said, for a terminal: its beginning, in plain letters. */
+static void put_name(struct buf *out, struct slice name)
+{
+    buf_text(out, "\"");
+    for (size_t i = 0; i < name.bytes && i < DOUBT_NAME_BYTES; i++)
+        buf_u8(out, name.at[i] > ' ' && name.at[i] <= '~' ? name.at[i] : '?');
+    buf_text(out, name.bytes > DOUBT_NAME_BYTES ? "...\"" : "\"");
+}
+
+void sync_doubt(struct client *client, enum client_doubt doubt, struct slice name)
+{
+    struct buf out = buf_in(&client->step, DOUBT_BYTES_MAX);
+    client->doubt = doubt;
+    switch (doubt) {
+    case CLIENT_DOUBT_SERVER:
+        buf_text(&out, "this server is ");
+        put_name(&out, name);
+        buf_text(&out, ", not ");
+        put_name(&out, client->server_name);
+        buf_text(&out, ": it was told nothing; give it its old name back, or sign in to it with a "
+                       "new profile");
+        break;
+    case CLIENT_DOUBT_ACCOUNT:
+        buf_text(&out, "the server takes this device for another account's: it was told nothing; "
+                       "sign in anew with a new profile");
+        break;
+    case CLIENT_DOUBT_DEVICE:
+        buf_text(&out, "the server does not know this device: was its data lost, or is it another "
+                       "one? If it stays so, sign in anew with a new profile");
+        break;
+    case CLIENT_DOUBT_NONE:
+    default: break;
+    }
+    assert(!out.overflow || client->step.exhausted);
+    client->doubt_text = buf_slice(&out);
+}
+
 void sync_welcome(struct client *client, const struct pb_welcome *welcome)
 {
     if (client->phase != CLIENT_PHASE_GREETING || welcome->nonce.bytes != 32)
@@ -192,6 +233,7 @@ void sync_welcome(struct client *client, const struct pb_welcome *welcome)
         client->server_name = mind_keep(client, welcome->server_name);
         client->meta_dirty = true;
     } else if (!slice_equal(client->server_name, welcome->server_name)) {
+        sync_doubt(client, CLIENT_DOUBT_SERVER, welcome->server_name);
         mind_close(client); /* another server than the pinned one: it gets no signature */
         return;
     }
@@ -243,10 +285,12 @@ void sync_ready(struct client *client, const struct pb_ready *ready)
     if (client->phase != CLIENT_PHASE_HELLO)
         return;
     if (memcmp(ready->user_id.at, client->user, ID_BYTES) != 0) {
+        sync_doubt(client, CLIENT_DOUBT_ACCOUNT, SLICE_EMPTY);
         mind_close(client);
         return;
     }
     client->phase = CLIENT_PHASE_READY;
+    client->doubt = CLIENT_DOUBT_NONE;
     client->ready_useq = ready->useq;
     client->ready_epoch = ready->log_epoch;
     client->ping_at = client->mono_ms + 20000 + mind_jitter(client, 10000);

@@ -140,9 +140,11 @@ static void notices_take(struct app *app)
         if (notice->body_case != PB_NOTICE_BODY_STATE)
             continue;
         app->state = notice->body.state.state;
-        if (notice->body.state.detail.bytes)
-            app_say("%.*s", (int)notice->body.state.detail.bytes,
-                    (const char *)notice->body.state.detail.at);
+        struct slice detail = notice->body.state.detail;
+        if (detail.bytes && app->keeps_news)
+            text_take(app->news, sizeof app->news, detail);
+        else if (detail.bytes)
+            app_say("%.*s", (int)detail.bytes, (const char *)detail.at);
     }
 }
 
@@ -189,14 +191,22 @@ static void tell_connection(struct app *app)
     } else if (app->state == PB_CLIENT_STATE_OFFLINE && !app->told_lost && !host->offline) {
         uint64_t wait = host->client.retry_at > now ? host->client.retry_at - now : 0;
         app->told_lost = true;
-        (void)snprintf(app->news, sizeof app->news, "%s; trying again in %" PRIu64 " s",
-                       host->trouble[0] ? host->trouble : "the server is busy and asks to wait",
-                       (wait + 999) / 1000);
+        if (!host->client.doubt) /* else that was told */
+            (void)snprintf(app->news, sizeof app->news, "%s; trying again in %" PRIu64 " s",
+                           host->trouble[0] ? host->trouble : "the server is busy and asks to wait",
+                           (wait + 999) / 1000);
     }
     if (!app->keeps_news && app->news[0]) {
         app_say("%s", app->news);
         app->news[0] = '\0';
     }
+}
+
+/* It answers, and is not this profile's server. (That it does not know the device may pass.) */
+static bool is_other(const struct host *host)
+{
+    return !host->offline && (host->client.doubt == CLIENT_DOUBT_SERVER ||
+                              host->client.doubt == CLIENT_DOUBT_ACCOUNT);
 }
 
 enum app_exit app_turn(struct app *app, uint64_t until_ms, bool *stepped)
@@ -215,6 +225,8 @@ enum app_exit app_turn(struct app *app, uint64_t until_ms, bool *stepped)
         return ending;
     if (app->host.refused > 0 && !app->patient && app->host.ups == 0 && !app->host.offline)
         return no_network(app);
+    if (is_other(&app->host) && !app->patient)
+        return APP_IDENTITY;
     if (*stepped && app->patient)
         tell_connection(app);
     return APP_GOES_ON;
@@ -227,6 +239,8 @@ bool app_is_over(const struct app *app)
 
 static enum app_exit out_of_time(struct app *app)
 {
+    if (app->host.client.doubt)
+        return APP_IDENTITY; /* why was told */
     if (app->host.refused > 0 || app->host.ups == 0)
         return no_network(app);
     app_say("the server gave no answer in time; try again, or with a longer --timeout");

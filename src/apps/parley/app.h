@@ -47,7 +47,8 @@ struct app {
     bool patient;              /* goes on trying without a network */
     bool told_lost, told_wait; /* once per loss */
     bool keeps_news;           /* the command itself tells `news`, and empties it */
-    char news[200];            /* of the connection, or "" */
+    char news[201];            /* of the connection, or "" */
+    int stopped_by;            /* a signal: main dies of it, when all is put right */
     uint32_t commands;         /* numbers given to commands */
     uint32_t awaited;          /* the command whose result is wanted */
     struct app_result result;

@@ -28,7 +28,7 @@ static enum app_exit sync_to_look(struct app *app)
     enum app_exit ending = app_sync(app);
     while (ending == APP_GOES_ON && client_is_lazy(&app->host.client) && !app_is_over(app))
         ending = app_turn(app, UINT64_MAX, &stepped);
-    if (ending == APP_NETWORK) {
+    if (ending == APP_NETWORK || ending == APP_IDENTITY) {
         app_say("this is what is on this device");
         return APP_GOES_ON;
     }

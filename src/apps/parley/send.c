@@ -261,7 +261,7 @@ static enum app_exit go(struct sender *sender, struct slice text)
         if (ending != APP_GOES_ON)
             return unfinished(sender, ending);
         if (!stepped && app_is_over(app))
-            return unfinished(sender, APP_NETWORK);
+            return unfinished(sender, app->host.client.doubt ? APP_IDENTITY : APP_NETWORK);
     }
     return finished(sender);
 }
