@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import unittest
@@ -117,6 +118,47 @@ class Talk:
         self.process.wait(DEADLINE_S)
 
 
+class Terminal:
+    """A `parley` at a terminal of its own, and what is on the screen."""
+
+    def __init__(self, world, *arguments):
+        self.screen = bytearray()
+        self.child, self.here = pty.fork()
+        if self.child == 0:
+            os.execve(PARLEY, [PARLEY, *arguments], world.env)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        try:
+            while True:
+                self.screen.extend(os.read(self.here, 65536))
+        except OSError:
+            pass
+
+    def shows(self, text):
+        until(lambda: text.encode() in bytes(self.screen), f"{text!r} in {bytes(self.screen)!r}")
+
+    def types(self, keys):
+        os.write(self.here, keys)
+
+    def modes(self):
+        """Whether it takes whole lines, and whether it echoes."""
+        flags = termios.tcgetattr(self.here)[3]
+        return bool(flags & termios.ICANON), bool(flags & termios.ECHO)
+
+    def ends(self):
+        """Its exit code; minus a signal's number."""
+        ended = []
+
+        def over():
+            if not ended:
+                pid, status = os.waitpid(self.child, os.WNOHANG)
+                ended.extend([status] if pid else [])
+            return ended
+        until(over, f"its end; it showed {bytes(self.screen)!r}")
+        return os.waitstatus_to_exitcode(ended[0])
+
+
 class World:
     def __init__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="parley-talk-")
@@ -131,9 +173,9 @@ class World:
         self.log = open(os.path.join(self.folder.name, "parleyd.log"), "a+")
         self.start()
 
-    def start(self):
+    def start(self, *arguments):
         self.server = subprocess.Popen([PARLEYD, "--data", self.data, "--listen",
-                                        f"127.0.0.1:{self.port}"], stdout=self.log,
+                                        f"127.0.0.1:{self.port}", *arguments], stdout=self.log,
                                        stderr=self.log, env=self.env)
 
         def answers():
@@ -409,31 +451,69 @@ class TalkTest(unittest.TestCase):
         world = self.world
         self.sign_up_both()
         follower = Talk(world, "bob", "receive", "--follow", "--json")
-        child, terminal = pty.fork()
-        if child == 0:
-            os.execve(PARLEY, [PARLEY, "--profile", "alice", "chat", "@bob"], world.env)
-        screen = bytearray()
-
-        def read_screen():
-            try:
-                screen.extend(os.read(terminal, 65536))
-            except OSError:
-                pass
-        threading.Thread(target=lambda: [read_screen() for _ in range(1000)], daemon=True).start()
-
-        def shows(text):
-            until(lambda: text.encode() in bytes(screen), f"{text!r} in {bytes(screen)!r}")
+        chat = Terminal(world, "--profile", "alice", "chat", "@bob")
+        shows = chat.shows
         shows("Ctrl-D ends it")
-        os.write(terminal, "helö\x7fo\r".encode())
+        self.assertEqual(chat.modes(), (False, False)) # key by key
+        chat.types("helö\x7fo\r".encode())
         shows("you: helo")
         shows("✓✓ delivered")
         follower.until(lambda seen: seen and seen[0]["text"] == "helo", "bob sees it")
         follower.stop()
         world.parley("bob", "send", "@alice", "-m", "an \x1b[31mescape")
         shows("an ␛[31mescape")
-        os.write(terminal, b"\x04")
-        _, status = os.waitpid(child, 0)
-        self.assertEqual(os.waitstatus_to_exitcode(status), OK)
+        chat.types(b"\x04")
+        self.assertEqual(chat.ends(), OK)
+        self.assertEqual(chat.modes(), (True, True))
+
+    def test_a_signal_puts_the_terminal_right(self):
+        world = self.world
+        self.sign_up_both()
+        world.parley("alice", "send", "@bob", "-m", "first")
+        for stop in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            chat = Terminal(world, "--profile", "alice", "chat", "@bob")
+            chat.shows("Ctrl-D ends it")
+            chat.types(b"not sent")
+            chat.shows("> not sent")
+            self.assertEqual(chat.modes(), (False, False))
+            os.kill(chat.child, stop)
+            self.assertEqual(chat.ends(), -stop)
+            self.assertEqual(chat.modes(), (True, True))
+        ask = Terminal(world, "--profile", "alice", "password")
+        ask.shows(": ")
+        until(lambda: ask.modes() == (True, False), "no echo")
+        os.kill(ask.child, signal.SIGTERM)
+        self.assertEqual(ask.ends(), -signal.SIGTERM)
+        self.assertEqual(ask.modes(), (True, True))
+        self.assertEqual([m["text"] for m in world.messages("alice", "@bob")], ["first"])
+
+    def test_another_server_gets_nothing(self):
+        world = self.world
+        self.sign_up_both()
+        world.parley("alice", "send", "@bob", "-m", "before")
+        world.kill()
+        world.start("--name", "other.example")
+        words = 'this server is "other.example", not "localhost": it was told nothing'
+        refused = world.parley("alice", "send", "@bob", "-m", "kept", expect=IDENTITY).stderr
+        self.assertIn(words, refused)
+        self.assertIn("is kept on this device", refused)
+        self.assertIn(words, world.parley("bob", "receive", expect=IDENTITY).stderr)
+        self.assertIn(words, world.parley("bob", "receive", "--follow", "--timeout", "1",
+                                          expect=NETWORK).stderr)
+        looked = world.parley("alice", "history", "@bob")
+        self.assertIn(words, looked.stderr)
+        self.assertIn("this is what is on this device", looked.stderr)
+        self.assertIn("kept", looked.stdout)
+        chat = Terminal(world, "--profile", "alice", "chat", "@bob")
+        chat.shows(words)
+        self.assertNotIn(b"busy", chat.screen)
+        world.kill()
+        world.start()
+        chat.shows("connected again")
+        chat.shows("you: kept")
+        chat.types(b"\x04")
+        self.assertEqual(chat.ends(), OK)
+        self.assertEqual([m["text"] for m in world.json("bob", "receive")], ["before", "kept"])
 
     def test_words_about_itself(self):
         world = self.world

@@ -287,7 +287,7 @@ static enum app_exit ended(struct talk *talk)
 static bool is_over(struct talk *talk)
 {
     bool was_over = talk->app->host.watch_fd == LAST_LINES;
-    if (talk->quit || talk->closed)
+    if (talk->quit || talk->closed || talk->line.stopped_by)
         return true;
     if (!talk->line.over || talk->line.pending_at < talk->line.pending_count)
         return false;
@@ -318,7 +318,7 @@ static void before_turn(struct talk *talk)
     struct app *app = talk->app;
     bool full = app->host.client.outbox_count >= OUTBOX_FULL;
     if (app->host.watch_fd != LAST_LINES)
-        app->host.watch_fd = full || talk->line.over ? -1 : STDIN_FILENO;
+        app->host.watch_fd = line_fd(&talk->line, !full);
     if (talk->hidden)
         line_draw(&talk->line);
     talk->hidden = false;
@@ -398,6 +398,7 @@ enum app_exit command_chat(struct app *app)
     if (ending == APP_GOES_ON)
         ending = talk_on(&talk);
     line_hide(&talk.line);
+    app->stopped_by = talk.line.stopped_by;
     line_close(&talk.line);
     arena_deinit(&talk.arena);
     return ending;

@@ -2,8 +2,10 @@
 #include "apps/parley/line.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -13,13 +15,31 @@
 #define ESCAPE           0x1b
 #define DELETE           0x7f
 
+/* One descriptor for two: a host watches one. */
+static int both_open(int stops_fd)
+{
+    struct epoll_event keys = {.events = EPOLLIN}, stop = {.events = EPOLLIN};
+    int fd = stops_fd < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
+    if (fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, STDIN_FILENO, &keys) == 0 &&
+        epoll_ctl(fd, EPOLL_CTL_ADD, stops_fd, &stop) == 0)
+        return fd;
+    if (fd >= 0)
+        (void)close(fd);
+    return -1;
+}
+
 void line_open(struct line *line)
 {
     memset(line, 0, sizeof *line);
+    line->both_fd = line->stops.fd = -1;
     line->terminal =
         isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && tcgetattr(STDIN_FILENO, &line->seen) == 0;
     if (!line->terminal)
         return;
+    stops_open(&line->stops); /* before the terminal changes */
+    line->both_fd = both_open(line->stops.fd);
+    if (line->both_fd < 0)
+        stops_close(&line->stops); /* they end the program at once, as ever */
     struct termios keys = line->seen;
     keys.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG);
     keys.c_iflag &= ~(tcflag_t)IXON;
@@ -33,12 +53,31 @@ void line_close(struct line *line)
     if (line->terminal)
         (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &line->seen);
     line->terminal = false;
+    if (line->both_fd < 0)
+        return;
+    (void)close(line->both_fd);
+    line->both_fd = -1;
+    stops_close(&line->stops);
+}
+
+int line_fd(const struct line *line, bool keys)
+{
+    if (line->over)
+        return -1;
+    if (!keys)
+        return line->stops.fd;
+    return line->both_fd >= 0 ? line->both_fd : STDIN_FILENO;
 }
 
 void line_read(struct line *line)
 {
+    struct pollfd keys = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (line->both_fd >= 0 && (line->stopped_by = stops_take(&line->stops)) != 0)
+        line->over = true;
     if (line->pending_at < line->pending_count || line->over)
         return; /* not all taken yet */
+    if (line->both_fd >= 0 && poll(&keys, 1, 0) == 0)
+        return; /* it was no key */
     ssize_t got = read(STDIN_FILENO, line->pending, sizeof line->pending);
     if (got < 0 && (errno == EINTR || errno == EAGAIN))
         return;

@@ -71,5 +71,7 @@ int main(int argc, char **argv)
     }
     enum app_exit ending = run(&app);
     app_close(&app);
+    if (app.stopped_by)
+        (void)raise(app.stopped_by);
     return ending;
 }

@@ -2,6 +2,7 @@
  * What the server's refusals mean to a person, and passwords. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "apps/parley/app.h"
+#include "apps/parley/stops.h"
 
 #define CTRL_C 3
 
@@ -87,9 +89,20 @@ static bool line_from(int fd, char *out, size_t capacity)
     return true;
 }
 
+/* The signal that came before the line; 0: the line is there. */
+static int wait_for_line(int terminal, struct stops *stops)
+{
+    struct pollfd fds[2] = {{.fd = terminal, .events = POLLIN},
+                            {.fd = stops->fd, .events = POLLIN}};
+    while (poll(fds, 2, -1) < 0 && errno == EINTR) {
+    }
+    return stops_take(stops);
+}
+
 bool app_password(const struct options *options, const char *prompt, char *out, size_t capacity)
 {
     struct termios seen, blind;
+    struct stops stops;
     if (options->password_fd >= 0) {
         bool read_it = line_from(options->password_fd, out, capacity) && out[0];
         if (!read_it)
@@ -106,12 +119,17 @@ bool app_password(const struct options *options, const char *prompt, char *out, 
     blind = seen;
     blind.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
     blind.c_cc[VEOL] = CTRL_C; /* ends the line, so that the echo comes back */
+    stops_open(&stops);
     (void)tcsetattr(terminal, TCSAFLUSH, &blind);
     (void)dprintf(terminal, "%s: ", prompt);
-    bool read_it = line_from(terminal, out, capacity) && out[0];
+    int stopped_by = wait_for_line(terminal, &stops);
+    bool read_it = !stopped_by && line_from(terminal, out, capacity) && out[0];
     (void)tcsetattr(terminal, TCSAFLUSH, &seen);
     (void)dprintf(terminal, "\n");
     (void)close(terminal);
+    stops_close(&stops);
+    if (stopped_by)
+        (void)raise(stopped_by);
     if (!read_it)
         app_say("no password, nothing done");
     return read_it;
