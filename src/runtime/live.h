@@ -5,25 +5,31 @@
  * crash between repeats a receipt, never loses one (storage §2.3 step 5); a lazy ACK implies no
  * receipts;
  * nothing is answered before the folds have reached the end of the log as it was at start.
+ * The first receipt of a (chat, user) leaves at once, the next after PACE_MS with the newest level
+ * (pace.h); until then the cursor stays before the first entry it is for, and a device that leaves
+ * stays in the table, `gone`.
  * All of it may be lost: sessions attach again, cursors come with them (levels, not edges).
  * Owner: the thread of the processor. Bounds: the devices given at open, LIVE_JOBS under way,
  * twice as many attaches waiting, LIVE_WAITING_MAX at most; what is above is dropped, and the
- * gateway asks again.
+ * gateway asks again. LIVE_PACED chats a device are paced; above, receipts leave at once.
  * Source: storage §§2.3, 8; rpc.proto. */
 #pragma once
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/timer.h"
+#include "core/fold.h"
 #include "ports/bus.h"
 #include "ports/rpc.h"
 #include "ports/store.h"
-#include "core/fold.h"
+#include "runtime/pace.h"
 #include "wire/gen/rpc.pb.h"
 
 #define LIVE_JOBS        16u
 #define LIVE_WAITING_MAX 4096u
 #define LIVE_PAGE        500u /* entries of one step of an ACK */
 #define LIVE_CHATS       64u  /* chats of one step of an ACK */
+#define LIVE_PACED       2u   /* chats of each device, on average, that are paced at a time */
 #define LIVE_NONE        UINT32_MAX
 #define LIVE_TOKEN_BIT   (UINT64_C(1) << 62)
 
@@ -38,8 +44,12 @@ struct live_device {
     struct live_attach is; /* useq, dseq, lazy: the newest ACK */
     uint64_t told;         /* newest useq told since attached */
     uint64_t cursor;
+    uint64_t loaded;          /* newest useq acknowledged not lazily */
+    uint64_t seen;            /* read up to here; above the cursor while a receipt is held */
+    uint64_t due_ms;          /* when the first held receipt may leave; 0: none is */
+    struct slab_handle timer; /* armed while nothing but due_ms is awaited */
     uint32_t next_of_user, next_dirty;
-    bool used, dirty, gone, busy;
+    bool used, dirty, gone, busy; /* gone: the session is over, a receipt may be owed */
 };
 
 enum live_state {
@@ -55,8 +65,10 @@ enum live_state {
 
 struct live_receipt {
     uint8_t chat[ID_BYTES];
-    uint64_t upto;
-    bool sent, durable;
+    uint64_t level; /* receipts are durable up to here */
+    uint64_t upto;  /* newest message above it … */
+    uint64_t first; /* … and the useq of the oldest */
+    bool sent, durable, held;
 };
 
 struct live_job {
@@ -70,9 +82,13 @@ struct live_job {
     struct row_write write;
     struct live_receipt receipts[LIVE_CHATS];
     size_t receipts_count;
-    uint64_t cursor, upto, head;
+    uint64_t cursor, head;
+    uint64_t goal;       /* ACK: what the device acknowledged, … */
+    uint64_t from, upto; /* … the entries still to be read, … */
+    uint64_t cut;        /* … and where held receipts hold the cursor */
+    uint64_t due_ms;     /* when the first of those may leave; 0: none is held */
     uint32_t round;
-    bool lazy;
+    bool lazy, whole; /* whole: everything above the cursor is read */
     struct pb_attached answer;
 };
 
@@ -82,6 +98,9 @@ struct live {
     struct rpc *rpc;
     struct live_device *devices;
     struct map by_device, by_user;
+    struct timers timers; /* of devices whose receipt is held; token: index */
+    struct pace pace;
+    uint64_t now_ms; /* of the last step */
     uint32_t capacity, free_from;
     uint32_t dirty, dirty_last;
     struct live_attach *waiting;
@@ -106,4 +125,6 @@ void live_on_folded(struct live *live, const uint8_t user[ID_BYTES],
 /* The inbox is no longer ours: forget its sessions. */
 void live_forget(struct live *live, uint32_t partition, uint32_t partitions);
 
-void live_step(struct live *live);
+/* `now_ms`: monotonic. */
+void live_step(struct live *live, uint64_t now_ms);
+uint64_t live_next_ms(const struct live *live); /* when to step again at the latest; TIMER_NEVER */

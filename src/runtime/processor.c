@@ -182,7 +182,7 @@ static bool step_lane(struct processor *processor, uint32_t at)
     return finished;
 }
 
-bool processor_step(struct processor *processor)
+bool processor_step(struct processor *processor, uint64_t now_ms)
 {
     bool finished = false, again = true;
     processor->unreadable = processor->unreadable_last = NULL;
@@ -193,10 +193,15 @@ bool processor_step(struct processor *processor)
         }
         if (!processor->live.ready)
             processor->live.ready = processor_caught_up(processor);
-        live_step(&processor->live);
+        live_step(&processor->live, now_ms);
         again = poll_store(processor);
     }
     return finished || again;
+}
+
+uint64_t processor_next_ms(const struct processor *processor)
+{
+    return live_next_ms(&processor->live);
 }
 
 uint64_t processor_lag(const struct processor *processor)

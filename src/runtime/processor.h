@@ -45,9 +45,11 @@ void processor_on_bus(struct processor *processor, const struct bus_event *event
 /* ATTACH, DETACH, ACKED. */
 void processor_on_rpc(struct processor *processor, const struct pb_rpc *rpc);
 
-/* One turn: everything that can go on, and completions of the store as they come. True if a batch
- * was finished or there is more to do at once. */
-bool processor_step(struct processor *processor);
+/* One turn: everything that can go on, and completions of the store as they come. `now_ms`:
+ * monotonic. True if a batch was finished or there is more to do at once. */
+bool processor_step(struct processor *processor, uint64_t now_ms);
+/* When to step again at the latest, though nothing comes in; TIMER_NEVER. */
+uint64_t processor_next_ms(const struct processor *processor);
 
 /* Records not yet folded, of all lanes. */
 uint64_t processor_lag(const struct processor *processor);

@@ -111,11 +111,16 @@ static void processor_take_rpc(struct shard *shard, const struct pb_rpc *rpc)
 static bool processor_go_on(struct shard *shard)
 {
     struct session_config *config = &shard->gateway.config;
-    bool any = processor_step(&shard->processor);
+    bool any = processor_step(&shard->processor, shard->now.mono_us / 1000);
     config->read_only = config->read_only || processor_read_only(&shard->processor);
     config->busy = processor_busy(&shard->processor);
     shard->failed = shard->failed || shard->processor.failed;
     return any;
+}
+
+static uint64_t processor_due_ms(const struct shard *shard)
+{
+    return processor_next_ms(&shard->processor);
 }
 
 #define RPC_BIT(body) (1u << PB_RPC_BODY_##body)
@@ -147,6 +152,7 @@ const struct role_entry roles[ROLE_COUNT] = {
                         .on_bus = processor_take_bus,
                         .on_rpc = processor_take_rpc,
                         .step = processor_go_on,
+                        .next_ms = processor_due_ms,
                         .stop = processor_stop},
 };
 

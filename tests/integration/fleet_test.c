@@ -170,7 +170,7 @@ static void node_turn(struct fleet *fleet, uint32_t at)
     size_t count = bus->vtable->poll(bus, events, 1 + prng_below(&fleet->prng, 16));
     for (size_t i = 0; i < count; i++)
         processor_on_bus(&node->processor, &events[i]);
-    (void)processor_step(&node->processor);
+    (void)processor_step(&node->processor, fleet->now_us / 1000);
     assert_true(fleet->newer || !node->processor.failed);
     for (size_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
         if (node->processor.lanes[i] != NULL)

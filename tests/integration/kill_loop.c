@@ -102,7 +102,24 @@ static bool all_synced(const struct loop *loop)
     return true;
 }
 
-/* Nothing unsent, unanswered or unseen, and all marks have reached all heads. */
+/* Every author has been told that all is delivered: a receipt may wait for its second. */
+static bool all_told(const struct loop *loop)
+{
+    for (size_t i = 0; i < loop->history.count; i++) {
+        const struct history_event *event = &loop->history.events[i];
+        if (event->op != HISTORY_RECV || memcmp(event->from_user.at, event->user.at, ID_BYTES) != 0)
+            continue;
+        for (int k = 0; k < PEOPLE; k++) {
+            const struct client *client = &loop->people[k].client;
+            if (memcmp(client->user, event->user.at, ID_BYTES) == 0 &&
+                client_chat_find(client, event->chat.at)->delivered_by_all < event->cseq)
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Nothing unsent, unanswered, unseen or untold. */
 static bool all_settled(const struct loop *loop)
 {
     if (!all_synced(loop))
@@ -122,7 +139,7 @@ static bool all_settled(const struct loop *loop)
             }
         }
     }
-    return true;
+    return all_told(loop);
 }
 
 static void somebody_writes(struct loop *loop)

@@ -148,7 +148,7 @@ static void turns(void)
             struct bus_event event = {.kind = BUS_RECORD, .record = bus.log[bus.at++]};
             processor_on_bus(&processor, &event);
         }
-        (void)processor_step(&processor);
+        (void)processor_step(&processor, 0);
     }
     assert_false(processor.failed);
 }

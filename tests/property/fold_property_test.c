@@ -245,7 +245,7 @@ static bool life(struct world *world)
         size_t count = bus_poll(&world->bus.port, events, 1 + prng_below(&world->prng, 32));
         for (size_t i = 0; i < count; i++)
             processor_on_bus(&processor, &events[i]);
-        (void)processor_step(&processor);
+        (void)processor_step(&processor, 0);
         assert_false(processor.failed);
         for (size_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
             if (processor.lanes[i] != NULL)
