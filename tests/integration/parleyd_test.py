@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""parleyd_test PARLEYD PARLEYCTL PARLEY: the server and its tool as their user meets them: started,
-asked, stopped, killed, started again, and given what is wrong. Real programs, free ports, a folder
-of its own for each scene; waits are for conditions, with a deadline."""
+"""parleyd_test PARLEYD PARLEYCTL PARLEY PLANT_RECORD: the server and its tool as their user meets
+them: started, asked, stopped, killed, started again, and given what is wrong. Real programs, free
+ports, a folder of its own for each scene; waits are for conditions, with a deadline."""
 import base64
 import json
 import os
@@ -22,7 +22,7 @@ import urllib.request
 
 DEADLINE = 60
 PASSWORD = "a long enough password"
-parleyd = parleyctl = parley = None
+parleyd = parleyctl = parley = plant_record = None
 
 
 def run(program, *arguments, timeout=DEADLINE, env=None):
@@ -102,6 +102,13 @@ class Scene(unittest.TestCase):
         shutil.rmtree(self.folder)
         for word in ("Sanitizer", "runtime error", "a bug:"):
             self.assertNotIn(word, said)
+
+    def plant(self, topic, *records):
+        """Append records to the log at rest; the offset of the first."""
+        done = subprocess.run([plant_record, self.data, str(topic)], capture_output=True, text=True,
+                              timeout=DEADLINE, input="".join(f"{line}\n" for line in records))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return int(done.stdout)
 
     def start(self, *arguments, **options):
         server = Server(options.pop("data", self.data), *arguments, **options)
@@ -260,6 +267,30 @@ class Refusals(Scene):
         self.assertEqual(self.ctl("check").returncode, 1)
         self.assertEqual(snapshot(self.folder), before)
 
+    def test_log_of_a_newer_program(self):
+        """A VERSION record with 2, or a record that begins with byte 2: nobody steps over it."""
+        for record, what in (("0142020802", "fold"), ("02ff", "record")):
+            self.data = os.path.join(self.folder, what)
+            self.start().stop()
+            known = self.plant(1, "0142020801")
+            server = self.start()
+            owner = server.invite() or self.ctl("invite").stdout.strip()
+            self.assertEqual(self.register(server, what, owner).returncode, 0)
+            self.assertEqual(json.loads(self.ctl("status", "--json").stdout)["unreadable"], 0)
+            server.stop()
+            offset = self.plant(2, record, "01ff")
+            self.assertGreater(offset, known)
+            log = os.path.join(self.data, "log")
+            before = {path: content for path, (_, _, content) in snapshot(log).items()
+                      if path.endswith(".seg")}
+            for _ in range(2):
+                self.refused(1, f"parleyd: the log goes on with {what} version 2 at offset "
+                             f"{offset}; this parleyd knows 1. Nothing was changed. Start the "
+                             "newer parleyd")
+                after = snapshot(log)
+                self.assertEqual({path: after[path][2] for path in before}, before)
+                self.assertFalse(os.path.exists(os.path.join(self.data, "quarantine")))
+
     def test_nonsense_for_a_format(self):
         self.start().stop()
         pathlib.Path(self.data, "format").write_text("nonsense")
@@ -375,6 +406,56 @@ class Operator(Scene):
         os.chmod(os.path.join(self.data, "keys/witness.key"), 0o644)
         self.assertEqual(self.ctl("check").returncode, 1)
 
+    def test_records_that_nobody_can_read(self):
+        """They are left out aloud: a line, a copy, a count; all else goes on."""
+        self.start().stop()
+        large = "01" + "ee" * (262144 - 1)
+        offset = self.plant(1, "01ff")
+        self.assertEqual(self.plant(2, large, "0142020801", "01", ""), offset + 1)
+        self.plant(9, "01")
+        copies = {f"{offset + at:016x}.rec": bytes.fromhex(content)
+                  for at, content in ((0, "01ff"), (1, large), (3, "01"), (4, ""), (5, "01"))}
+        folder = pathlib.Path(self.data, "quarantine")
+        for round_ in range(3):
+            server = self.start()
+            self.assertEqual({path.name: path.read_bytes() for path in folder.iterdir()}, copies)
+            self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o700)
+            said = [line for line in server.errors().splitlines() if "cannot be read" in line]
+            self.assertEqual(len(said), 1, server.errors())  # of five: one line
+            self.assertRegex(said[0], rf"^parleyd: ALARM: record at offset {offset + 5} of topic "
+                             r"unknown cannot be read \(no record, 1 bytes\), and 4 before it; it "
+                             rf"was left out; a copy is in {folder}/{offset + 5:016x}.rec$")
+            status = json.loads(self.ctl("status", "--json").stdout)
+            self.assertEqual((status["unreadable"], status["unreadable_last"],
+                              status["unreadable_kept"], status["read_only"]),
+                             (5, f"unknown {offset + 5}", 5, None))
+            done = self.register(server, f"person{round_}", self.ctl("invite").stdout.strip())
+            self.assertEqual(done.returncode, 0, done.stderr)
+            server.stop()
+            if round_ == 0:  # one is lost, one is another's: both are made again
+                (folder / f"{offset:016x}.rec").unlink()
+                (folder / f"{offset + 1:016x}.rec").write_bytes(b"of another log")
+
+    def test_a_quarantine_that_is_full_or_cannot_be(self):
+        self.start().stop()
+        folder = pathlib.Path(self.data, "quarantine")
+        folder.mkdir(0o700)
+        for number in range(1000):
+            (folder / f"{number + 10**9:016x}.rec").touch()
+        self.plant(1, "01ff")
+        server = self.start()
+        self.assertIn(f"no copy was made: {folder} holds 1000; the log holds the record",
+                      server.errors())
+        self.assertEqual(len(list(folder.iterdir())), 1000)
+        self.assertEqual(json.loads(self.ctl("status", "--json").stdout)["unreadable"], 1)
+        server.stop()
+        shutil.rmtree(folder)
+        folder.touch()
+        server = self.start()
+        self.assertRegex(server.errors(), rf"no copy was made: {folder}: \w.*; the log holds")
+        self.assertEqual(self.ctl("status").returncode, 0)
+        self.assertEqual(server.stop(), 0)
+
     def test_clients_that_say_nothing(self):
         """An operator's client may sleep, babble or leave; the server goes on."""
         server = self.start()
@@ -428,5 +509,5 @@ class Operator(Scene):
 
 
 if __name__ == "__main__":
-    parleyd, parleyctl, parley = sys.argv[1:4]
-    unittest.main(argv=sys.argv[:1] + sys.argv[4:])
+    parleyd, parleyctl, parley, plant_record = sys.argv[1:5]
+    unittest.main(argv=sys.argv[:1] + sys.argv[5:])

@@ -5,6 +5,7 @@
  *   keys/witness.key  32 bytes, HMAC key of witness tokens; keys/witness.before: its predecessor
  *   keys/server.id    16 bytes, the server's name for itself
  *   log/              the log; all else is built from it
+ *   quarantine/       copies of records that nobody can read, if there are any (quarantine.h)
  *   admin.sock        while a server runs
  * Invariants: a folder that is a newer version's, or no data folder at all, is left as it is; what
  * is here belongs to one process at a time; a file is whole or not there.

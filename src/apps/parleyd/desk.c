@@ -118,6 +118,12 @@ static void status(struct node *node)
     put_number(out, "log_syncs", node->log.writer.syncs);
     put_number(out, "log_refused", node->log.refused);
     put_number(out, "lag", processor_lag(&shard->processor));
+    const struct quarantine *quarantine = &node->quarantine;
+    (void)snprintf(text, sizeof text, "%s %llu", topic_text(quarantine->topic),
+                   (unsigned long long)quarantine->offset);
+    put_number(out, "unreadable", shard->processor.unreadable_count);
+    put_text(out, "unreadable_last", quarantine->any ? text : "none");
+    put_number(out, "unreadable_kept", quarantine->files);
     put_number(out, "rows", node->db.rows);
     put_number(out, "rows_bytes", node->db.arena.used);
     put_number(out, "rows_bytes_max", node->db.arena.bytes_max);

@@ -93,8 +93,28 @@ static void *shard_main(void *argument)
 
 /* ---- replay ---- */
 
+/* Not a failure of ours: the log is for a newer parleyd from there on. */
+static enum status stopped(const struct lane *lane, struct failure *failure)
+{
+    bool record = lane->stop == LANE_STOP_RECORD_VERSION;
+    unsigned long long met = lane->stop_version, offset = lane->stop_offset;
+    unsigned known = record ? (unsigned)FOLD_RECORD_VERSION : FOLD_VERSION;
+    if (lane->stop == LANE_STOP_ROWS)
+        return failure_set(failure, STATUS_UNSUPPORTED,
+                           "the rows were made with fold version %llu; this parleyd knows %u. "
+                           "Nothing was changed. Start the newer parleyd",
+                           met, known);
+    return failure_set(failure, STATUS_UNSUPPORTED,
+                       "the log goes on with %s version %llu at offset %llu; this parleyd knows "
+                       "%u. Nothing was changed. Start the newer parleyd",
+                       record ? "record" : "fold", met, offset, known);
+}
+
 static enum status failed(const struct node *node, struct failure *failure)
 {
+    const struct lane *lane = processor_stopped(&node->shards[0].shard.processor);
+    if (lane != NULL)
+        return stopped(lane, failure);
     if (node->log.failure.status != STATUS_OK)
         *failure = node->log.failure;
     else
@@ -129,6 +149,11 @@ static enum status recover(struct node *node, struct failure *failure)
     return STATUS_OK;
 }
 
+static void unreadable_keep(struct node *node)
+{
+    quarantine_take(&node->quarantine, node->shards[0].shard.processor.unreadable);
+}
+
 static enum status replay(struct node *node, struct failure *failure)
 {
     struct shard *shard = &node->shards[0].shard;
@@ -136,6 +161,7 @@ static enum status replay(struct node *node, struct failure *failure)
     bool any = true, told = false;
     while (!processor_caught_up(&shard->processor)) {
         any = shard_turn(shard, any ? 0 : 100);
+        unreadable_keep(node);
         if (shard->failed)
             return failed(node, failure);
         if (posix_signals_asked(node->signals) != 0)
@@ -154,6 +180,7 @@ static enum status replay(struct node *node, struct failure *failure)
     }
     if (told)
         (void)fprintf(stderr, "parleyd: all records are folded\n");
+    quarantine_tell(&node->quarantine, mono_us());
     return STATUS_OK;
 }
 
@@ -220,6 +247,7 @@ enum status node_open(struct node *node, const struct config *config, struct pos
     if (node->shards == NULL)
         return failure_set(failure, STATUS_BUSY, "no memory");
     memset(node->shards, 0, config->shards * sizeof *node->shards);
+    quarantine_open(&node->quarantine, config->data);
     enum status status = data_open(&node->data, config->data, system_entropy(), failure);
     if (status == STATUS_OK && node->data.keys_lost)
         (void)fprintf(stderr,
@@ -295,6 +323,7 @@ static void alarms_tell(struct node *node)
 {
     const char *reason = node_read_only(node);
     disk_tell(node);
+    quarantine_tell(&node->quarantine, mono_us());
     if (node_full(node) && !node->board.full_told) {
         node->board.full_told = true;
         (void)fprintf(stderr,
@@ -313,6 +342,7 @@ static void alarms_tell(struct node *node)
 static bool turn(struct node *node, bool any)
 {
     any = shard_turn(&node->shards[0].shard, any ? 0 : log_wait_ms(node));
+    unreadable_keep(node);
     desk_turn(node);
     (void)board_meet(&node->shards[0]);
     alarms_tell(node);
@@ -340,8 +370,10 @@ static enum status stop(struct node *node, struct failure *failure)
     threads_end(node);
     log_stop(&node->log);
     end_us = mono_us() + STOP_MS * 1000u;
-    while (node->log.state == LOG_READY && mono_us() < end_us)
+    while (node->log.state == LOG_READY && mono_us() < end_us) {
         (void)shard_turn(&node->shards[0].shard, 10);
+        unreadable_keep(node);
+    }
     if (node->log.state == LOG_FAILED)
         return failed(node, failure);
     if (node->log.state == LOG_READY)
@@ -369,6 +401,7 @@ enum status node_serve(struct node *node, struct failure *failure)
 
 void node_close(struct node *node)
 {
+    quarantine_tell(&node->quarantine, UINT64_MAX);
     posix_admin_close(&node->admin);
     assemble_close(node);
     data_close(&node->data);

@@ -22,6 +22,7 @@
 #include "adapters/posix/signals.h"
 #include "adapters/ring/ring.h"
 #include "apps/parleyd/data.h"
+#include "apps/parleyd/quarantine.h"
 #include "runtime/config.h"
 #include "runtime/shard.h"
 
@@ -79,6 +80,7 @@ struct node {
     uint16_t port;
     char owner_invite[32]; /* of the first start; "" */
     struct node_desk desk;
+    struct quarantine quarantine;
     pthread_mutex_t lock;
     struct node_board board;
 };
