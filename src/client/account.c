@@ -307,17 +307,29 @@ void account_error(struct client *client, const struct client_request *request,
         client->enrol_sent = false; /* the REGISTER had not happened: once more */
         mind_close(client);
     } else {
-        enrol_end(client, error->code, error->detail, error->retry_ms);
+        bool full =
+            request->kind == PB_FRAME_BODY_DEVLIST_PUT && error->code == PB_ERROR_CODE_LIMIT;
+        enrol_end(client, error->code,
+                  full ? SLICE_LITERAL("this account has had 256 devices; it cannot have more")
+                       : error->detail,
+                  error->retry_ms);
         mind_close(client);
     }
 }
 
+/* A list that the server told of is not here yet. */
+static bool list_comes(const struct client_user *self)
+{
+    return self->wanted_n > self->dl_n && !self->fetched;
+}
+
+/* Without lines: the newest list is not here yet; ask again. */
 static void devices(struct client *client, uint32_t command)
 {
     struct client_user *self = client_user_find(client, client->user);
     struct pb_notice_result *result = mind_result_of(client, command);
     struct devlist list;
-    if (!result || !self || devlist_read(self->dl, &list) != STATUS_OK)
+    if (!result || !self || list_comes(self) || devlist_read(self->dl, &list) != STATUS_OK)
         return;
     result->devices = arena_array(&client->step, DEVLIST_DEVICES_MAX, sizeof *result->devices);
     for (uint8_t i = 0; result->devices && i < list.device_count; i++)
@@ -343,7 +355,7 @@ void account_remove_go_on(struct client *client)
 {
     struct client_user *self = client_user_find(client, client->user);
     struct devlist list;
-    if (!client->remove_command || !client->synced || !self ||
+    if (!client->remove_command || !client->synced || !self || list_comes(self) ||
         devlist_read(self->dl, &list) != STATUS_OK)
         return;
     uint32_t command = client->remove_command;

@@ -96,31 +96,41 @@ static void vault(struct host *host, struct host *of)
     feed(host, &frame);
 }
 
-/* The second device of an account: vault, list 1, list 2 that names both, then a session. */
-static struct host *second_device(struct host *first)
+/* One more device of an account that has `n` − 1: vault, the lists so far, list n that names all,
+ * then a session. */
+static struct host *next_device(struct host *newest, struct host *const *others, uint32_t n)
 {
     struct host *host = host_new();
+    struct slice known[8];
+    for (uint32_t i = 0; i + 2 < n; i++)
+        known[i] = list_of(others[i]);
+    known[n - 2] = list_of(newest);
     login(host);
-    granted(host, 1, 1);
+    granted(host, n - 1, 1);
     expect(host, PB_FRAME_BODY_VAULT_GET);
-    vault(host, first);
+    vault(host, newest);
     assert_true(expect(host, PB_FRAME_BODY_DEVLIST_GET).body.devlist_get.from_n == 1);
-    lists(host, 1, list_of(first));
+    all_lists(host, 1, known, n - 1);
     struct pb_frame put = expect(host, PB_FRAME_BODY_DEVLIST_PUT);
     struct devlist list;
     assert_int_equal(devlist_read(put.body.devlist_put.dl, &list), STATUS_OK);
-    assert_true(list.n == 2 && list.device_count == 2);
-    ok(host, 2);
+    assert_true(list.n == n && list.device_count == n);
+    ok(host, n);
     assert_int_equal(host->result.request, 7);
     assert_int_equal(host->result.error, 0);
     expect(host, PB_FRAME_BODY_HELLO);
-    host->client.dl_n = 2;
+    host->client.dl_n = n;
     ready(host, 0, PB_RESUME_KIND_TAIL);
     expect(host, PB_FRAME_BODY_DEVLIST_GET);
     lists(host, 1, put.body.devlist_put.dl);
     assert_true(host->client.synced);
     silent(host);
     return host;
+}
+
+static struct host *second_device(struct host *first)
+{
+    return next_device(first, NULL, 2);
 }
 
 static void a_second_device(void **state)
@@ -182,6 +192,127 @@ static void a_device_is_removed(void **state)
     struct pb_event_command devices = {.body_case = PB_EVENT_COMMAND_BODY_DEVICES};
     command(first, &devices);
     assert_int_equal(first->result.error, PB_ERROR_CODE_DENIED);
+    host_free(first);
+    host_free(second);
+}
+
+/* `by`, a further device of Ann, writes to Bob, whom it meets here for the first time. */
+static struct pb_send words_of(struct host *by, struct host *bob, const struct pair *pair)
+{
+    first_words(by, bob);
+    push(by, 1, &pair->created);
+    expect(by, PB_FRAME_BODY_ACK);
+    return expect(by, PB_FRAME_BODY_SEND).body.send;
+}
+
+static void sync_brings(struct host *host, uint64_t useq, const struct pb_entry *entry)
+{
+    struct pb_push again = {
+        .useq = useq, .prev_useq = useq - 1, .log_epoch = 1, .entry = *entry, .has_entry = true};
+    struct pb_frame part = {.req = host->last_req, .body_case = PB_FRAME_BODY_SYNC_PART};
+    assert_true(expect(host, PB_FRAME_BODY_SYNC).body.sync.from_useq == useq - 1);
+    part.req = host->last_req;
+    part.body.sync_part =
+        (struct pb_sync_part){.from_useq = useq - 1, .entries = &again, .entries_count = 1};
+    feed(host, &part);
+    assert_true(host->client.useq == useq);
+    expect(host, PB_FRAME_BODY_ACK);
+}
+
+/* One by one a contact's devices begin to write, all within one connection of the reader: each is
+ * looked up, nothing that an honest device sent stays unreadable. */
+static void every_new_device_is_looked_up(void **state)
+{
+    struct pair pair = talking();
+    struct host *ann[4] = {pair.ann};
+    struct host *bob = pair.bob;
+    (void)state;
+    for (uint32_t n = 2; n <= 4; n++)
+        ann[n - 1] = next_device(ann[n - 2], ann, n);
+    push(bob, 1, &pair.created);
+    expect(bob, PB_FRAME_BODY_DEVLIST_GET);
+    lists(bob, 1, list_of(ann[0]));
+    expect(bob, PB_FRAME_BODY_ACK);
+    for (uint32_t i = 1; i < 4; i++) {
+        struct pb_send send = words_of(ann[i], bob, &pair);
+        struct pb_entry entry = message(&send, ann[i], 1 + i);
+        push(bob, 1 + i, &entry);
+        assert_true(expect(bob, PB_FRAME_BODY_DEVLIST_GET).body.devlist_get.from_n == i);
+        assert_true(bob->client.useq == i);
+        lists(bob, 1, list_of(ann[i]));
+        sync_brings(bob, 1 + i, &entry);
+        assert_int_equal(bob->shown, i);
+        assert_true(bob->last.readable);
+    }
+    for (uint32_t i = 1; i < 4; i++)
+        host_free(ann[i]);
+    end(pair);
+}
+
+/* An answer that was under way when the entry came may be older than the device: one more request.
+ * A device that no list names even then is unreadable, and its entry holds up nothing. */
+static void an_unlisted_device_is_asked_for_once(void **state)
+{
+    struct pair pair = talking();
+    struct host *second = second_device(pair.ann), *bob = pair.bob;
+    struct pb_send send = words_of(second, bob, &pair);
+    struct pb_entry entry = message(&send, second, 2);
+    (void)state;
+    push(bob, 1, &pair.created);
+    expect(bob, PB_FRAME_BODY_DEVLIST_GET);
+    uint32_t before = bob->last_req;
+    expect(bob, PB_FRAME_BODY_ACK);
+    push(bob, 2, &entry);
+    silent(bob);
+    bob->last_req = before;
+    lists(bob, 1, list_of(pair.ann));
+    expect(bob, PB_FRAME_BODY_SYNC); /* the entry again; it still waits */
+    expect(bob, PB_FRAME_BODY_DEVLIST_GET);
+    lists(bob, 1, list_of(pair.ann));
+    uint32_t sync = bob->last_req - 1;
+    struct pb_push again = {
+        .useq = 2, .prev_useq = 1, .log_epoch = 1, .entry = entry, .has_entry = true};
+    struct pb_frame part = {.req = sync, .body_case = PB_FRAME_BODY_SYNC_PART};
+    part.body.sync_part =
+        (struct pb_sync_part){.from_useq = 1, .entries = &again, .entries_count = 1};
+    feed(bob, &part);
+    assert_true(bob->client.useq == 2 && !bob->last.readable);
+    expect(bob, PB_FRAME_BODY_ACK);
+    entry.body.message.cseq = 3; /* again one of it: known by now */
+    push(bob, 3, &entry);
+    assert_true(bob->client.useq == 3);
+    expect(bob, PB_FRAME_BODY_ACK);
+    silent(bob);
+    host_free(second);
+    end(pair);
+}
+
+/* Right after another device signed in: the list that the server told of is waited for. */
+static void devices_waits_for_the_newest_list(void **state)
+{
+    struct host *first = signed_up("ann", 1), *second = second_device(first);
+    struct pb_event_command devices = {.body_case = PB_EVENT_COMMAND_BODY_DEVICES},
+                            remove = {.body_case = PB_EVENT_COMMAND_BODY_REMOVE_DEVICE};
+    (void)state;
+    simple(first, PB_HOST_EVENT_BODY_DISCONNECTED);
+    greet(first);
+    expect(first, PB_FRAME_BODY_HELLO);
+    struct pb_frame frame = {.req = first->last_req, .body_case = PB_FRAME_BODY_READY};
+    frame.body.ready = (struct pb_ready){.user_id = slice_make(first->client.user, 16),
+                                         .log_epoch = first->epoch,
+                                         .dl_n = 2,
+                                         .resume = PB_RESUME_KIND_TAIL};
+    feed(first, &frame);
+    command(first, &devices);
+    assert_int_equal(first->result.devices_count, 0);
+    remove.body.remove_device.device_id = slice_make(second->client.device, 16);
+    command(first, &remove);
+    expect(first, PB_FRAME_BODY_DEVLIST_GET);
+    silent(first);
+    lists(first, 1, list_of(second));
+    expect(first, PB_FRAME_BODY_DEVLIST_PUT);
+    command(first, &devices);
+    assert_int_equal(first->result.devices_count, 2);
     host_free(first);
     host_free(second);
 }
@@ -320,6 +451,9 @@ int main(void)
         cmocka_unit_test(marks_of_each),
         cmocka_unit_test(a_second_device),
         cmocka_unit_test(a_device_is_removed),
+        cmocka_unit_test(every_new_device_is_looked_up),
+        cmocka_unit_test(an_unlisted_device_is_asked_for_once),
+        cmocka_unit_test(devices_waits_for_the_newest_list),
         cmocka_unit_test(a_removal_conflicts),
         cmocka_unit_test(a_wrong_password),
         cmocka_unit_test(a_wrong_grant),

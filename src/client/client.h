@@ -23,8 +23,8 @@
 #include "wire/gen/frame.pb.h"
 #include "wire/gen/host.pb.h"
 
-#define CLIENT_CHATS_MAX     1024
-#define CLIENT_USERS_MAX     1024
+#define CLIENT_CHATS_MAX     5000 /* as many as the server tells of a removed device */
+#define CLIENT_USERS_MAX     5000
 #define CLIENT_OUTBOX_MAX    1024 /* unsettled messages, all chats */
 #define CLIENT_JOURNAL_MAX   256  /* settled messages kept for a restored server … */
 #define CLIENT_JOURNAL_MS    (7 * (uint64_t)86400000) /* … this long */
@@ -32,14 +32,20 @@
 #define CLIENT_WAITING_MAX   16 /* commands that wait for a name to be looked up */
 #define CLIENT_SPANS_MAX     64
 #define CLIENT_HIDDEN_MAX    128
-#define CLIENT_REMOVED_MAX   32
+#define CLIENT_REMOVED_MAX   512 /* devices removed in one direct chat: all of both */
 #define CLIENT_VOIDED_MAX    64
-#define CLIENT_TRIES_MAX     5  /* repairable refusals of one message, then it fails */
-#define CLIENT_DEVICES_MAX   64 /* of one user, over all its lists */
+#define CLIENT_TRIES_MAX     5   /* repairable refusals of one message, then it fails */
+#define CLIENT_DEVICES_MAX   256 /* of one user, over all its lists: what the server lists */
 #define CLIENT_BYTES_DEFAULT ((size_t)64 << 20)
 
 struct client_span {
     uint64_t from, to;
+};
+
+/* of a chat: a device that a DEVICE_CHANGE took out */
+struct client_removed {
+    uint8_t device[ID_BYTES];
+    uint64_t cseq;
 };
 
 struct client_chat {
@@ -52,11 +58,8 @@ struct client_chat {
     uint32_t span_count;
     uint64_t hidden[CLIENT_HIDDEN_MAX];
     uint32_t hidden_count;
-    struct {
-        uint8_t device[ID_BYTES];
-        uint64_t cseq;
-    } removed[CLIENT_REMOVED_MAX];
-    uint32_t removed_count;
+    struct client_removed *removed; /* grows; see rows_removed_new */
+    uint32_t removed_count, removed_room;
     uint64_t voided[CLIENT_VOIDED_MAX]; /* own counters finally refused, not told yet */
     uint32_t voided_count;
     uint64_t load_upto, next_sctr, snapshot_sctr, joined;
@@ -92,18 +95,25 @@ struct client_settled {
     struct slice content;
 };
 
+/* of a user: one that any of its lists named */
+struct client_device {
+    uint8_t id[ID_BYTES], sigpub[32];
+    bool removed;
+};
+
 struct client_user {
     uint8_t id[ID_BYTES];
     uint8_t aik[32], dl_hash[32];
     uint32_t dl_n;
     struct slice username, dl;
-    struct {
-        uint8_t id[ID_BYTES], sigpub[32];
-        bool removed;
-    } devices[CLIENT_DEVICES_MAX];
-    uint32_t device_count;
-    bool broken, dirty, fetching, fetched; /* the last two: on this connection */
-    uint64_t wanted_n;                     /* a list of this number is said to exist */
+    struct client_device *devices; /* grows; see rows_device_new */
+    uint32_t device_count, device_room;
+    bool broken, dirty;
+    uint64_t wanted_n; /* a list of this number is said to exist */
+    /* of this connection: a list is asked for; one was answered since; the device that an entry
+     * waits for, the one that the request under way was made for, the one it was answered for */
+    bool fetching, fetched;
+    uint8_t ask[ID_BYTES], asked[ID_BYTES], answered[ID_BYTES];
 };
 
 struct client_request {

@@ -28,6 +28,26 @@ void contacts_fetch(struct client *client, struct client_user *user)
     frame.body.devlist_get = (struct pb_devlist_get){.user_id = slice_make(user->id, ID_BYTES),
                                                      .from_n = user->dl_n ? user->dl_n : 1};
     user->fetching = mind_request(client, &frame, user->id, 0, 0);
+    if (user->fetching)
+        memcpy(user->asked, user->ask, ID_BYTES);
+}
+
+bool contacts_ask(struct client *client, struct client_user *user, const uint8_t device[ID_BYTES])
+{
+    if (user->broken || memcmp(user->answered, device, ID_BYTES) == 0)
+        return false;
+    memcpy(user->ask, device, ID_BYTES);
+    contacts_fetch(client, user);
+    return true;
+}
+
+/* The last answer is here: what waits may try again. */
+static void fetched(struct client *client, struct client_user *user)
+{
+    user->fetched = true;
+    /* A device that is known by now needs no request of its own. */
+    memcpy(user->answered, contacts_sigpub(user, user->ask) ? user->ask : user->asked, ID_BYTES);
+    client->deferred = false;
 }
 
 void contacts_want(struct client *client, const uint8_t id[ID_BYTES], uint64_t n)
@@ -52,18 +72,23 @@ static void broken(struct client *client, struct client_user *user)
         "a device list of a contact is forged or rolled back: nothing is sent to them");
 }
 
-static void learn_devices(struct client_user *user, const struct devlist *list)
+/* false: more devices than an account may ever have, or no memory (exhausted). */
+static bool learn_devices(struct client *client, struct client_user *user,
+                          const struct devlist *list)
 {
     for (uint32_t k = 0; k < user->device_count; k++)
         if (devlist_removes(list, user->devices[k].id))
             user->devices[k].removed = true;
     for (uint8_t i = 0; i < list->device_count; i++) {
-        if (contacts_sigpub(user, list->devices[i].id) || user->device_count == CLIENT_DEVICES_MAX)
+        if (contacts_sigpub(user, list->devices[i].id))
             continue;
-        memcpy(user->devices[user->device_count].id, list->devices[i].id, ID_BYTES);
-        memcpy(user->devices[user->device_count].sigpub, list->devices[i].sigpub, 32);
-        user->devices[user->device_count++].removed = false;
+        struct client_device *device = rows_device_new(client, user);
+        if (!device)
+            return false;
+        memcpy(device->id, list->devices[i].id, ID_BYTES);
+        memcpy(device->sigpub, list->devices[i].sigpub, 32);
     }
+    return true;
 }
 
 static bool follows(struct client *client, const struct client_user *user,
@@ -115,9 +140,8 @@ static bool take_list(struct client *client, struct client_user *user, struct sl
     memcpy(user->dl_hash, hash, 32);
     if (!slice_equal(user->username, next.username))
         user->username = mind_keep(client, next.username);
-    learn_devices(user, &next);
     user->dirty = true;
-    return true;
+    return learn_devices(client, user, &next) || client->exhausted;
 }
 
 static void tell_chats(struct client *client, const struct client_user *user)
@@ -150,8 +174,7 @@ void contacts_lists(struct client *client, struct client_user *user,
         contacts_fetch(client, user);
         return;
     }
-    user->fetched = true;
-    client->deferred = false;
+    fetched(client, user);
     if (memcmp(user->id, client->user, ID_BYTES) == 0 && user->dl_n > client->dl_n) {
         client->dl_n = user->dl_n;
         client->meta_dirty = true;
@@ -212,9 +235,12 @@ static void finish(struct client *client, struct client_waiting *waiting, struct
 
 void contacts_go_on(struct client *client)
 {
-    for (uint32_t i = 0; i < client->user_count; i++)
-        if (client->users[i]->wanted_n > client->users[i]->dl_n && !client->users[i]->fetched)
-            contacts_fetch(client, client->users[i]);
+    for (uint32_t i = 0; i < client->user_count; i++) {
+        struct client_user *user = client->users[i];
+        bool wanted = user->wanted_n > user->dl_n && !user->fetched;
+        if (wanted || memcmp(user->ask, user->answered, ID_BYTES) != 0)
+            contacts_fetch(client, user);
+    }
     for (uint32_t i = 0; i < CLIENT_WAITING_MAX; i++) {
         struct client_waiting *waiting = &client->waiting[i];
         if (!waiting->used)
@@ -266,8 +292,7 @@ void contacts_refused(struct client *client, const struct client_request *reques
             client->fetch_at = client->mono_ms + error->retry_ms + 200 + mind_jitter(client, 1000);
             return;
         }
-        user->fetched = true;
-        client->deferred = false;
+        fetched(client, user);
         return;
     }
     struct client_waiting *waiting =

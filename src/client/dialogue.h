@@ -61,6 +61,7 @@ void ok(struct host *host, uint64_t ver);
 void refuse(struct host *host, enum pb_error_code code, uint64_t ver);
 void ready(struct host *host, uint64_t useq, enum pb_resume_kind resume);
 void lists(struct host *host, uint8_t first, struct slice list);
+void all_lists(struct host *host, uint8_t first, const struct slice *lists, size_t count);
 struct slice list_of(struct host *host);
 /* Sign up as `name` with user_id {first}; ends synced at useq 0, own list known. */
 struct host *signed_up(const char *name, uint8_t first);

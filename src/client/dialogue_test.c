@@ -282,13 +282,21 @@ void ready(struct host *host, uint64_t useq, enum pb_resume_kind resume)
     feed(host, &frame);
 }
 
-void lists(struct host *host, uint8_t first, struct slice list)
+void all_lists(struct host *host, uint8_t first, const struct slice *lists, size_t count)
 {
     uint8_t user[16] = {first};
+    struct slice copy[8];
     struct pb_frame frame = {.req = host->last_req, .body_case = PB_FRAME_BODY_DEVLIST_ANSWER};
+    assert_true(count <= 8);
+    memcpy(copy, lists, count * sizeof *lists);
     frame.body.devlist_answer = (struct pb_devlist_answer){
-        .user_id = slice_make(user, 16), .lists = &list, .lists_count = 1};
+        .user_id = slice_make(user, 16), .lists = copy, .lists_count = count};
     feed(host, &frame);
+}
+
+void lists(struct host *host, uint8_t first, struct slice list)
+{
+    all_lists(host, first, &list, 1);
 }
 
 struct slice list_of(struct host *host)

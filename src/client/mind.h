@@ -34,6 +34,9 @@ void rows_delete_message(struct client *client, const uint8_t chat[ID_BYTES], ui
 void rows_compact(struct client *client);
 struct client_chat *rows_chat_new(struct client *client, const uint8_t id[ID_BYTES]);
 struct client_user *rows_user_new(struct client *client, const uint8_t id[ID_BYTES]);
+/* A new last element; NULL at its bound, or (exhausted) without memory. */
+struct client_device *rows_device_new(struct client *client, struct client_user *user);
+struct client_removed *rows_removed_new(struct client *client, struct client_chat *chat);
 
 /* outbox.c */
 bool outbox_compose(struct client *client, struct client_chat *chat, struct slice text,
@@ -119,6 +122,9 @@ void contacts_lookup(struct client *client, const struct client_request *request
 void contacts_go_on(struct client *client);
 void contacts_refused(struct client *client, const struct client_request *request,
                       const struct pb_error *error);
+/* An entry is of a device that no list here names. true: it must wait, for a list may name it that
+ * was made since the newest answer; false: the server was asked after the entry came. */
+bool contacts_ask(struct client *client, struct client_user *user, const uint8_t device[ID_BYTES]);
 const uint8_t *contacts_sigpub(const struct client_user *user, const uint8_t device[ID_BYTES]);
 struct client_chat *contacts_chat_with(struct client *client, struct client_user *user);
 

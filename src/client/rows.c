@@ -45,6 +45,49 @@ struct client_user *rows_user_new(struct client *client, const uint8_t id[ID_BYT
     return user;
 }
 
+/* The elements with room for one more: half as many again, out of the boot arena, which keeps the
+ * old ones too; all in all at most three times what the bound needs. */
+static void *grown(struct client *client, void *elements, uint32_t count, uint32_t *room,
+                   size_t bytes_each)
+{
+    if (count < *room)
+        return elements;
+    uint32_t more = *room + *room / 2 + 4;
+    void *bigger = arena_array(&client->boot, more, bytes_each);
+    if (!bigger) {
+        client->exhausted = true;
+        return NULL;
+    }
+    if (count)
+        memcpy(bigger, elements, count * bytes_each);
+    *room = more;
+    return bigger;
+}
+
+struct client_device *rows_device_new(struct client *client, struct client_user *user)
+{
+    if (user->device_count == CLIENT_DEVICES_MAX)
+        return NULL;
+    void *devices =
+        grown(client, user->devices, user->device_count, &user->device_room, sizeof *user->devices);
+    if (!devices)
+        return NULL;
+    user->devices = devices;
+    return &user->devices[user->device_count++];
+}
+
+struct client_removed *rows_removed_new(struct client *client, struct client_chat *chat)
+{
+    if (chat->removed_count == CLIENT_REMOVED_MAX)
+        return NULL;
+    void *removed = grown(client, chat->removed, chat->removed_count, &chat->removed_room,
+                          sizeof *chat->removed);
+    if (!removed)
+        return NULL;
+    chat->removed = removed;
+    return &chat->removed[chat->removed_count++];
+}
+
 static void restore_meta(struct client *client, struct slice value)
 {
     struct pb_client_meta meta;
@@ -104,11 +147,12 @@ static void restore_chat(struct client *client, struct slice key, struct slice v
         marks_hide(chat, row.hidden[i]);
     for (size_t i = 0; i < row.voided_count; i++)
         chat->voided[chat->voided_count++] = row.voided[i];
-    for (size_t i = 0; i < row.removed_count && i < CLIENT_REMOVED_MAX; i++) {
+    for (size_t i = 0; i < row.removed_count; i++) {
         struct slice cseq = slice_sub(row.removed[i], ID_BYTES, 8);
-        memcpy(chat->removed[i].device, row.removed[i].at, ID_BYTES);
-        if (take_u64be(&cseq, &chat->removed[i].cseq))
-            chat->removed_count = (uint32_t)i + 1;
+        struct client_removed *removed = rows_removed_new(client, chat);
+        if (!removed || !take_u64be(&cseq, &removed->cseq))
+            return;
+        memcpy(removed->device, row.removed[i].at, ID_BYTES);
     }
 }
 
@@ -128,11 +172,13 @@ static void restore_user(struct client *client, struct slice key, struct slice v
     user->dl_n = (uint32_t)row.dl_n;
     user->dl = mind_keep(client, row.dl);
     user->broken = row.broken;
-    for (size_t i = 0; i < row.devices_count && i < CLIENT_DEVICES_MAX; i++) {
-        memcpy(user->devices[i].id, row.devices[i].device_id.at, ID_BYTES);
-        memcpy(user->devices[i].sigpub, row.devices[i].sigpub.at, 32);
-        user->devices[i].removed = row.devices[i].removed;
-        user->device_count++;
+    for (size_t i = 0; i < row.devices_count; i++) {
+        struct client_device *device = rows_device_new(client, user);
+        if (!device)
+            return;
+        memcpy(device->id, row.devices[i].device_id.at, ID_BYTES);
+        memcpy(device->sigpub, row.devices[i].sigpub.at, 32);
+        device->removed = row.devices[i].removed;
     }
 }
 
@@ -212,8 +258,10 @@ static void store_meta(struct client *client)
 static void store_chat(struct client *client, struct client_chat *chat)
 {
     struct pb_held_span held[CLIENT_SPANS_MAX];
-    struct slice removed[CLIENT_REMOVED_MAX];
-    uint8_t removed_bytes[CLIENT_REMOVED_MAX][24];
+    struct slice *removed = ARENA_ARRAY(&client->step, struct slice, chat->removed_count + 1);
+    uint8_t(*removed_bytes)[24] = arena_array(&client->step, chat->removed_count + 1, 24);
+    if (!removed || !removed_bytes)
+        return; /* the step is exhausted, and says so */
     memset(held, 0, sizeof held);
     for (uint32_t i = 0; i < chat->span_count; i++)
         held[i] = (struct pb_held_span){.from = chat->spans[i].from, .to = chat->spans[i].to};
@@ -256,8 +304,10 @@ static void store_chat(struct client *client, struct client_chat *chat)
 
 static void store_user(struct client *client, struct client_user *user)
 {
-    struct pb_known_device devices[CLIENT_DEVICES_MAX];
-    memset(devices, 0, sizeof devices);
+    struct pb_known_device *devices =
+        ARENA_ARRAY(&client->step, struct pb_known_device, user->device_count + 1);
+    if (!devices)
+        return; /* the step is exhausted, and says so */
     for (uint32_t i = 0; i < user->device_count; i++)
         devices[i] =
             (struct pb_known_device){.device_id = slice_make(user->devices[i].id, ID_BYTES),

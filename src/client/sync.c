@@ -33,8 +33,12 @@ static void forget_connection(struct client *client)
     client->load_at = client->fetch_at = 0;
     for (uint32_t i = 0; i < client->chat_count; i++)
         client->chats[i]->create_sent = false;
-    for (uint32_t i = 0; i < client->user_count; i++)
-        client->users[i]->fetching = client->users[i]->fetched = false;
+    for (uint32_t i = 0; i < client->user_count; i++) {
+        struct client_user *user = client->users[i];
+        user->fetching = user->fetched = false;
+        memset(user->ask, 0, ID_BYTES);
+        memset(user->answered, 0, ID_BYTES);
+    }
     for (uint32_t i = 0; i < CLIENT_WAITING_MAX; i++)
         client->waiting[i].asked = false;
     client->enrol = CLIENT_ENROL_NONE;

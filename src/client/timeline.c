@@ -148,10 +148,9 @@ bool timeline_message(struct client *client, const struct pb_message *message)
     } else {
         struct client_user *user = rows_user_new(client, message->user_id.at);
         sigpub = user ? contacts_sigpub(user, message->device_id.at) : NULL;
-        if (user && !sigpub && !user->fetched && !user->broken && !message->tombstone) {
-            contacts_want(client, user->id, user->dl_n + 1);
+        if (user && !sigpub && !message->tombstone &&
+            contacts_ask(client, user, message->device_id.at))
             return false;
-        }
     }
     struct pb_client_message row = {.ts = message->ts,
                                     .user_id = message->user_id,
@@ -217,15 +216,17 @@ static void learn_policy(struct client *client, struct client_chat *chat, struct
         contacts_want(client, peer.user, 1);
 }
 
-static void forget_device(struct client_chat *chat, struct slice device, uint64_t cseq)
+static void forget_device(struct client *client, struct client_chat *chat, struct slice device,
+                          uint64_t cseq)
 {
     for (uint32_t i = 0; i < chat->removed_count; i++)
         if (memcmp(chat->removed[i].device, device.at, ID_BYTES) == 0)
             return;
-    if (chat->removed_count == CLIENT_REMOVED_MAX)
+    struct client_removed *removed = rows_removed_new(client, chat);
+    if (!removed)
         return;
-    memcpy(chat->removed[chat->removed_count].device, device.at, ID_BYTES);
-    chat->removed[chat->removed_count++].cseq = cseq;
+    memcpy(removed->device, device.at, ID_BYTES);
+    removed->cseq = cseq;
     chat->dirty = true;
 }
 
@@ -252,7 +253,7 @@ void timeline_member(struct client *client, const struct pb_member_change *membe
         break;
     case PB_MEMBER_CHANGE_KIND_DEVICE_CHANGE:
         for (size_t i = 0; i < member->removed_count; i++)
-            forget_device(chat, member->removed[i], member->cseq);
+            forget_device(client, chat, member->removed[i], member->cseq);
         contacts_want(client, member->user_id.at, member->dl_n);
         row.system_text = SLICE_LITERAL("device removed");
         break;
@@ -390,7 +391,7 @@ void timeline_snapshot_chat(struct client *client, const struct pb_chat_state *s
         if (memcmp(state->members[i].user_id.at, client->user, ID_BYTES) == 0)
             chat->joined = state->members[i].joined;
     for (size_t i = 0; i < state->removed_count; i++)
-        forget_device(chat, state->removed[i], state->cseq);
+        forget_device(client, chat, state->removed[i], state->cseq);
     marks_raise(client, chat, state->delivered_by_all, state->read_by_all);
     if (state->own_read > chat->own_read)
         chat->own_read = state->own_read;

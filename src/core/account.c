@@ -244,7 +244,8 @@ static enum pb_error_code list_reason(struct inbox_state *inbox, struct lists *l
     if (!slice_equal(lists->next.username, user->username) || !lists_follow(inbox, lists) ||
         !devices_unique(inbox, lists))
         return PB_ERROR_CODE_DENIED;
-    return PB_ERROR_CODE_NONE;
+    size_t ever = inbox->head.removed_count + lists->next.removed_count + lists->next.device_count;
+    return ever > FOLD_DEVICES_EVER ? PB_ERROR_CODE_LIMIT : PB_ERROR_CODE_NONE;
 }
 
 static void device_rows_write(struct inbox_state *inbox, const struct lists *lists)

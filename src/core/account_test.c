@@ -232,7 +232,7 @@ struct list_case {
     const uint8_t *removed;
     const char *username;
     uint8_t flags, forged; /* forged: 1 the list's signature, 2 the key's, 3 the previous hash */
-    bool second;           /* its devices entered with list 2, not 1 */
+    bool second;           /* its devices but the first entered with this list, not the first */
 };
 
 /* A signed list of Alice's that follows `previous` (empty: a first one). */
@@ -250,7 +250,7 @@ static struct slice list_of(const struct list_case *is, struct slice previous)
         struct devlist_device *device = &list.devices[list.device_count];
         memcpy(device->id, is->devices[list.device_count], ID_BYTES);
         memset(device->sigpub, device->id[0], 32);
-        device->added_n = is->second && list.device_count > 0 ? 2 : 1;
+        device->added_n = is->second && list.device_count > 0 ? is->n : 1;
     }
     if (is->removed != NULL) {
         list.removed = id(is->removed);
@@ -352,6 +352,39 @@ static void every_refusal_of_a_device_list(void **state)
     }
 }
 
+/* Each removed device stays named for ever, in the account and in its chats: so there is an end. */
+static void an_account_has_so_many_devices_ever(void **state)
+{
+    static uint8_t gone[FOLD_DEVICES_EVER][ID_BYTES];
+    static const uint8_t fresh[ID_BYTES] = {14};
+    const struct list_case more = {.n = 2,
+                                   .devices = {phone, fresh},
+                                   .removed = tablet,
+                                   .second = true},
+                           less = {.n = 2, .devices = {phone}, .removed = tablet};
+    for (size_t ever = FOLD_DEVICES_EVER; ever <= FOLD_DEVICES_EVER + 1; ever++) {
+        struct slice before = usual_account(), removed[FOLD_DEVICES_EVER];
+        struct pb_user_head head;
+        size_t count = ever - 3; /* besides phone, tablet and the new one */
+        const struct row *row = rig_row(&rig, TABLE_USER_HEAD, alice, NULL, 0);
+        assert_true(fold_decode(&pb_user_head_type, row, &rig.arena, &head));
+        for (size_t i = 0; i < count; i++) {
+            gone[i][1] = (uint8_t)(i + 1);
+            removed[i] = id(gone[i]);
+        }
+        head.removed = removed;
+        head.removed_count = count;
+        rig_put(&rig, row->key, row->stamp, pb_user_head_pack_v1(&head, &rig.arena));
+        bool fits = ever == FOLD_DEVICES_EVER;
+        assert_int_equal(put_list(alice, list_of(&more, before), phone),
+                         fits ? PB_ERROR_CODE_NONE : PB_ERROR_CODE_LIMIT);
+        if (!fits) /* going is always possible */
+            assert_int_equal(put_list(alice, list_of(&less, before), phone), PB_ERROR_CODE_NONE);
+        (void)teardown(state);
+        (void)setup(state);
+    }
+}
+
 static void a_list_needs_its_user(void **state)
 {
     (void)state;
@@ -406,13 +439,10 @@ static void a_closed_account_takes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(every_refusal_of_a_sign_up),
-        TEST(a_sign_up_cut_short_takes_no_second_use),
-        TEST(a_vault_is_compare_and_set),
-        TEST(a_password_needs_a_user),
-        TEST(every_refusal_of_a_device_list),
-        TEST(a_list_needs_its_user),
-        TEST(a_removal_is_told_again_when_replayed),
+        TEST(every_refusal_of_a_sign_up),          TEST(a_sign_up_cut_short_takes_no_second_use),
+        TEST(a_vault_is_compare_and_set),          TEST(a_password_needs_a_user),
+        TEST(every_refusal_of_a_device_list),      TEST(a_list_needs_its_user),
+        TEST(an_account_has_so_many_devices_ever), TEST(a_removal_is_told_again_when_replayed),
         TEST(a_closed_account_takes_nothing),
     };
     crypto_sign_keypair(keys.aik, keys.aik_secret);

@@ -30,6 +30,7 @@
 #define FOLD_WANTS_MAX        32u
 #define FOLD_MEMBERS_MAX      256u
 #define FOLD_CHATS_MAX        5000u /* × 9 rows stays below OVERLAY_ROWS (lane_bounds) */
+#define FOLD_DEVICES_EVER     256u  /* of one account: each removed one stays named for ever */
 #define FOLD_PASSED_MAX       500u  /* a receipt that passes more numbers goes to all members */
 #define FOLD_BODY_BYTES_MAX   1024u
 #define FOLD_BODIES_BYTES_MAX (16u * 1024u)

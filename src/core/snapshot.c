@@ -12,7 +12,7 @@
 #define PAGE_CHATS_MAX 50u /* three reads each */
 #define LIST_MAX       4096u
 #define MEMBERS_MAX    256u
-#define REMOVED_MAX    256u
+#define REMOVED_MAX    512u /* all that both sides of a direct chat may ever remove */
 
 struct listed {
     uint8_t chat[ID_BYTES];

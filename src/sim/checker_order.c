@@ -60,6 +60,7 @@ static void check_author(struct checker *checker, size_t event)
     const char *differs = !ID_EQUAL(sent->dev, here->from_dev)     ? "device"
                           : !ID_EQUAL(sent->user, here->from_user) ? "author"
                           : !ID_EQUAL(sent->chat, here->chat)      ? "chat"
+                          : here->hash == HISTORY_UNREADABLE       ? "content, unreadable,"
                           : !alike(sent->hash, here->hash)         ? "content"
                                                                    : NULL;
     if (differs)

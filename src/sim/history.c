@@ -83,7 +83,7 @@ uint64_t history_hash(struct slice content)
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < content.bytes; i++)
         hash = (hash ^ content.at[i]) * UINT64_C(0x100000001b3);
-    return hash ? hash : 1;
+    return hash > HISTORY_UNREADABLE ? hash : 2;
 }
 
 /* ---- writing ---- */

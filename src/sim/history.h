@@ -114,7 +114,9 @@ void history_close(struct history *history);
 /* Append a copy; TOO_LARGE past HISTORY_EVENTS_MAX, BUSY without memory. */
 enum status history_add(struct history *history, const struct history_event *event) MUST_USE;
 
-/* A content's `hash`: FNV-1a, never 0. */
+#define HISTORY_UNREADABLE UINT64_C(1) /* `hash` of a message whose device cannot open it */
+
+/* A content's `hash`: FNV-1a, never 0 (not known) or 1. */
 uint64_t history_hash(struct slice content);
 
 /* One line with its '\n' into `out` (at most HISTORY_LINE_BYTES_MAX). */

@@ -62,7 +62,10 @@ static struct history_event row_event(const struct observer *observer, const str
     event.ts = row->ts;
     event.sctr = row->sctr;
     event.system = row->system;
-    event.hash = row->has_content ? content_hash(&row->content) : 0;
+    if (!row->readable)
+        event.hash = HISTORY_UNREADABLE;
+    else if (row->has_content)
+        event.hash = content_hash(&row->content);
     return event;
 }
 

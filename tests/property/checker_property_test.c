@@ -64,6 +64,14 @@ static bool change_content(struct server *server)
     return recv != NULL;
 }
 
+static bool make_unreadable(struct server *server)
+{
+    struct history_event *recv = pick(server, HISTORY_RECV);
+    if (recv)
+        recv->hash = HISTORY_UNREADABLE;
+    return recv != NULL;
+}
+
 static bool change_author(struct server *server)
 {
     struct history_event *recv = pick(server, HISTORY_RECV);
@@ -273,13 +281,14 @@ static const struct corruption {
     bool (*apply)(struct server *server);
     const char *invariants; /* one of these is named */
 } corruptions[] = {
-    {lose_one, "I6 I16"},    {lose_for_all, "I1"},      {forge_mid, "I2"},
-    {change_content, "I2"},  {change_author, "I2"},     {number_twice, "I3"},
-    {swap_values, "I4 I16"}, {step_over, "I4"},         {run_clock_back, "I4"},
-    {break_cause, "I5"},     {show_again, "I7"},        {mark_above, "I8"},
-    {mark_too_early, "I8"},  {read_too_far, "I8"},      {fail_what_is_there, "I3"},
-    {forget_cursor, "I4"},   {connect_as_older, "I18"}, {sign_out_early, "I18"},
-    {overflow, "I20"},       {tell_no_ticks, "I8"},     {tell_no_reads, "I8"},
+    {lose_one, "I6 I16"},       {lose_for_all, "I1"},    {forge_mid, "I2"},
+    {change_content, "I2"},     {make_unreadable, "I2"}, {change_author, "I2"},
+    {number_twice, "I3"},       {swap_values, "I4 I16"}, {step_over, "I4"},
+    {run_clock_back, "I4"},     {break_cause, "I5"},     {show_again, "I7"},
+    {mark_above, "I8"},         {mark_too_early, "I8"},  {read_too_far, "I8"},
+    {fail_what_is_there, "I3"}, {forget_cursor, "I4"},   {connect_as_older, "I18"},
+    {sign_out_early, "I18"},    {overflow, "I20"},       {tell_no_ticks, "I8"},
+    {tell_no_reads, "I8"},
 };
 #define CORRUPTIONS (sizeof corruptions / sizeof *corruptions)
 
