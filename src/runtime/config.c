@@ -79,9 +79,12 @@ static void place_put(struct buf *out, struct config_place place, const struct c
     switch (place.source) {
     case CONFIG_DEFAULT: buf_text(out, "default"); break;
     case CONFIG_FILE:
+        buf_text(out, place.line == 0 ? "the file " : "");
         buf_text(out, place.file);
-        buf_text(out, ":");
-        buf_decimal(out, place.line);
+        if (place.line > 0) {
+            buf_text(out, ":");
+            buf_decimal(out, place.line);
+        }
         break;
     case CONFIG_ENVIRONMENT:
         buf_text(out, "environment");
@@ -244,6 +247,22 @@ void config_init(struct config_reading *reading)
         const char *why = value_set(&reading->config, &items[i], items[i].value);
         assert(why == NULL); /* the table is right */
     }
+}
+
+void config_file_section(struct config_reading *reading, struct config_place place,
+                         const char *section)
+{
+    char all[128] = "";
+    for (size_t i = 0; i < ITEMS; i++) {
+        if (strcmp(items[i].section, section) == 0)
+            return;
+        if (i > 0 && strcmp(items[i].section, items[i - 1].section) == 0)
+            continue;
+        size_t bytes = strlen(all);
+        (void)snprintf(all + bytes, sizeof all - bytes, "%s[%s]", i > 0 ? ", " : "",
+                       items[i].section);
+    }
+    config_find(reading, place, "there is no section [%.40s]. Write one of %s.", section, all);
 }
 
 void config_file_set(struct config_reading *reading, struct config_place place, const char *section,

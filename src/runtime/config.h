@@ -45,7 +45,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
 struct config_place {
     enum config_source source;
     const char *file;
-    uint32_t line;
+    uint32_t line; /* of the file; 0: the file as a whole */
 };
 
 struct config_findings {
@@ -66,6 +66,10 @@ void config_init(struct config_reading *reading); /* the defaults */
 /* One finding: place, what, why, what to do. */
 void config_find(struct config_reading *reading, struct config_place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The head of a section in the file, with or without settings below it. */
+void config_file_section(struct config_reading *reading, struct config_place place,
+                         const char *section);
 
 /* One setting from the file: section and key as they stand there. */
 void config_file_set(struct config_reading *reading, struct config_place place, const char *section,

@@ -40,6 +40,22 @@ static void defaults_are_right(void **state)
     assert_true(reading.config.members_invite);
 }
 
+static void sections_are_known_without_their_settings(void **state)
+{
+    struct config_place place = {CONFIG_FILE, "p.conf", 3};
+    (void)state;
+    config_init(&reading);
+    config_file_section(&reading, place, "server");
+    config_file_section(&reading, place, "times");
+    assert_int_equal(reading.findings.count, 0);
+    config_file_section(&reading, place, "servers");
+    assert_string_equal(found(), "p.conf:3: there is no section [servers]. Write one of [server], "
+                                 "[accounts], [limits], [rates], [times].\n");
+    place.line = 0;
+    config_find(&reading, place, "it is gone.");
+    assert_non_null(strstr(found(), "\nthe file p.conf: it is gone.\n"));
+}
+
 static void keys_are_unique_and_documented(void **state)
 {
     size_t count;
@@ -253,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_right),
         cmocka_unit_test(keys_are_unique_and_documented),
+        cmocka_unit_test(sections_are_known_without_their_settings),
         cmocka_unit_test(a_file_is_taken_or_refused),
         cmocka_unit_test(a_text_may_be_as_long_as_its_bound),
         cmocka_unit_test(the_stronger_source_wins),

@@ -143,7 +143,8 @@ class Life(Scene):
         self.assertEqual((about["server_name"], about["sign_up"], about["end_to_end_encrypted"]),
                          ("localhost", "invite", False))
         for name, mode in {"": 0o700, "keys": 0o700, "keys/witness.key": 0o600, "log": 0o700,
-                           "keys/server.id": 0o600, "admin.sock": 0o600, "lock": 0o600}.items():
+                           "keys/server.id": 0o600, "keys/log.id": 0o600, "admin.sock": 0o600,
+                           "lock": 0o600}.items():
             self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.data, name)).st_mode), mode,
                              name)
         self.assertEqual(server.stop(), 0)
@@ -303,6 +304,64 @@ class Refusals(Scene):
         self.refused(1, "something else")
         self.assertEqual(snapshot(self.folder), before)
 
+    def test_log_is_gone(self):
+        """A disk that is not mounted is no first start: no invite, no new log, nothing touched."""
+        server = self.start()
+        invite = server.invite()
+        server.stop()
+        log, away = os.path.join(self.data, "log"), os.path.join(self.folder, "away")
+        os.rename(log, away)
+        for mount_point in (False, True):
+            if mount_point:
+                os.mkdir(log, 0o700)
+            before = snapshot(self.data)
+            said = self.refused(1, "the log is gone from", "nothing was changed", "begin anew")
+            self.assertNotIn("invite", said)
+            lock = os.path.join(self.data, "lock")
+            self.assertEqual({k: v for k, v in snapshot(self.data).items() if k != lock},
+                             {k: v for k, v in before.items() if k != lock})
+            verify = self.ctl("log", "verify")
+            self.assertEqual(verify.returncode, 1)
+            self.assertIn("the log of this server is not here", verify.stderr)
+            self.assertEqual(self.ctl("check").returncode, 1)
+        os.rmdir(log)
+        os.rename(away, log)
+        server = self.start()
+        self.assertIsNone(server.invite())
+        self.assertEqual(self.register(server, "owner", invite).returncode, 0)
+        self.assertEqual(server.stop(), 0)
+
+    def test_log_of_another_server(self):
+        self.start().stop()
+        other = os.path.join(self.folder, "other")
+        self.start(data=other).stop()
+        log, away = os.path.join(self.data, "log"), os.path.join(self.folder, "away")
+        os.rename(log, away)
+        shutil.copytree(os.path.join(other, "log"), log)
+        before = snapshot(log)
+        self.refused(1, "is the log of another server", "mount or restore the right one",
+                     "to begin anew on purpose")
+        self.assertEqual(snapshot(log), before)
+        self.assertEqual(self.ctl("log", "verify").returncode, 1)
+        shutil.rmtree(log)
+        os.rename(away, log)
+        self.assertIsNone(self.start().invite())
+
+    def test_folder_of_before_the_log_was_noted(self):
+        noted = os.path.join(self.data, "keys", "log.id")
+        self.start().stop()
+        was = pathlib.Path(noted).read_bytes()
+        os.remove(noted)
+        server = self.start()
+        self.assertIsNone(server.invite())
+        server.process.kill()
+        server.process.wait()
+        self.assertEqual((len(was), pathlib.Path(noted).read_bytes()), (16, was))
+        shutil.rmtree(os.path.join(self.data, "log"))
+        self.refused(1, "the log is gone from")
+        pathlib.Path(noted).write_bytes(b"short")
+        self.refused(1, "a file in", "is broken")
+
     def test_data_is_a_file_or_cannot_be_made(self):
         pathlib.Path(self.data).write_text("x")
         self.refused(1, "cannot be opened")
@@ -346,7 +405,28 @@ class Refusals(Scene):
             done = subprocess.run([parleyd, "--data", self.data, "--config", path],
                                   capture_output=True, timeout=DEADLINE)
             self.assertEqual(done.returncode, 2, done.stderr)
-        self.refused(2, "cannot be read", arguments=("--config", self.folder + "/none"))
+
+    def test_configuration_that_cannot_be_opened(self):
+        path = self.folder + "/none"
+        text = self.refused(2, f"the file {path}: it cannot be opened: No such file",
+                            arguments=("--config", path, "--check"))
+        self.assertNotIn(f"{path}:0", text)
+        self.refused(2, "cannot be read to its end", arguments=("--config", self.folder))
+
+    def test_sections_without_settings(self):
+        path = os.path.join(self.folder, "parley.conf")
+        for content, place, words in (
+                ("[servers]\n", 1, "there is no section [servers]. Write one of [server], "),
+                ("[server]\n\n  [Rates] ; no\n[limits]\n", 3, "there is no section [Rates]"),
+                ("[]\n", 1, "there is no section []"),
+                ("[server] shards = 2\n", 1, "something stands behind [server]")):
+            pathlib.Path(path).write_text(content)
+            text = self.refused(2, f"{path}:{place}: {words}", arguments=("--config", path,
+                                                                           "--check"))
+            self.assertIn("1 error in the settings", text)
+        pathlib.Path(path).write_text("[server] # all\n[rates]\n[times];\n")
+        done = run(parleyd, "--data", self.data, "--config", path, "--check")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_flags(self):
         self.refused(2, "'extra' is not understood", arguments=("extra",))
@@ -356,10 +436,14 @@ class Refusals(Scene):
     def test_texts(self):
         for flag, word in (("--help", "127.0.0.1:8787"), ("--version", "parleyd "),
                            ("--help-config", "PARLEY_SHARDS"), ("--sample-config", "#shards = 1"),
-                           ("--limits", "FRAME_BYTES_MAX = 1048576")):
+                           ("--limits", "FRAME_BYTES_MAX = 1048576"),
+                           ("--limits", "CLIENT_OUTBOX_MAX = 1024: ")):
             done = run(parleyd, flag)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn(word, done.stdout)
+        told = re.findall(r"^(CLIENT_\w+) = ", run(parleyd, "--limits").stdout, re.M)
+        source = pathlib.Path(__file__).parents[2] / "src/client/client.h"
+        self.assertEqual(told, re.findall(r"^#define (CLIENT_\w+) ", source.read_text(), re.M))
         path = os.path.join(self.folder, "sample.conf")
         for comment in (True, False):
             text = run(parleyd, "--sample-config").stdout
@@ -502,7 +586,10 @@ class Operator(Scene):
         self.assertEqual(server.get("/health"), "ok\n")
         status = self.ctl("status", "--json")
         self.assertEqual(status.returncode, 1)
-        self.assertIsNotNone(json.loads(status.stdout)["read_only"])
+        told = json.loads(status.stdout)["read_only"]
+        for text in (server.errors(), verify.stdout, told):  # only what can be done now
+            self.assertIn("start from a copy of the whole folder made before (a backup)", text)
+            self.assertNotIn("recover`", text)
         refused = self.ctl("invite")
         self.assertEqual((refused.returncode, refused.stdout), (1, ""))
         self.assertEqual(server.stop(), 0)

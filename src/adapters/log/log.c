@@ -109,7 +109,9 @@ static void alarm_set(struct log *log)
                        (unsigned long long)(report->lost_end - 1));
     (void)snprintf(report->alarm, sizeof report->alarm,
                    "the log is %s: offsets from %llu%s are gone or unreadable "
-                   "(segment %016llx, byte %llu); read-only below until `parleyctl recover`",
+                   "(segment %016llx, byte %llu); only what lies below is read, and nothing is "
+                   "written. This version cannot repair a log in place: stop the server, keep this "
+                   "data folder, and start from a copy of the whole folder made before (a backup)",
                    what, (unsigned long long)report->bad_offset, lost,
                    (unsigned long long)report->bad_base, (unsigned long long)report->bad_at);
 }

@@ -32,7 +32,7 @@
 #define LOG_GROUP_BYTES    (1024u * 1024u)
 #define LOG_IDLE_SEAL_US   1000000u
 #define LOG_SPARE_RETRY_US 1000000u
-#define LOG_ALARM_BYTES    256u
+#define LOG_ALARM_BYTES    512u
 
 struct log_options {
     const char *folder;         /* of the file port; at most 32 characters, no '/' */
@@ -42,7 +42,11 @@ struct log_options {
     uint32_t record_bytes_max;  /* ≤ BUS_RECORD_BYTES_MAX */
     uint32_t segments_max;
     uint64_t part; /* one past the last offset that the store has applied; 0: nothing */
-    bool inspect;  /* judge and read only: nothing is written, not even a torn tail cut */
+    /* log_id of the log that must be here, 16 bytes that stand until log_close: another log or none
+     * is FAILED (CONFLICT, NOT_FOUND) before anything is written. NULL: any, and if none is here a
+     * new one is made */
+    const uint8_t *id;
+    bool inspect; /* judge and read only: nothing is written, not even a torn tail cut */
 };
 
 /* What a server uses: 64 MiB segments, groups ≤ 1 MiB and 4096 records. */

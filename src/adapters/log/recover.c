@@ -2,7 +2,7 @@
  * recover.c: what the log does at start: read everything, judge, repair the one thing that may be.
  *
  *   LIST ──▶ META_OPEN ──there──▶ META_READ ─┐
- *                └──not there──▶ META_MAKE ──┤ (no segments: a fresh log)
+ *                └──not there──▶ META_MAKE ──┤ (no segments: a fresh log, unless one is expected)
  *            ┌───────────────────────────────┘
  *   SEGMENT_OPEN ──▶ SEGMENT_READ ──▶ … each ──▶ SCAN ──▶ … each ──▶ SEARCH (behind the last group)
  *   SEARCH ──▶ judge ──torn──▶ ZERO ──▶ ZERO_SYNC ──▶ META_WRITE ──▶ META_SYNC ──▶ READY
@@ -95,6 +95,15 @@ static void fresh(struct log *log)
     judge(log);
 }
 
+/* No segment, and no slot of the meta file. */
+static void nothing_here(struct log *log)
+{
+    if (log->options.id != NULL)
+        log_fail(log, STATUS_NOT_FOUND, "the log of this server is not here");
+    else
+        fresh(log);
+}
+
 static void meta_opened(struct log *log, enum status status)
 {
     struct file_request *request = &log->recovery.request;
@@ -106,8 +115,8 @@ static void meta_opened(struct log *log, enum status status)
         damage_at(log, 0, 0, 0); /* segments without their meta: whose are they? */
         log->segments_count = 0;
         judge(log);
-    } else if (log->options.inspect) {
-        fresh(log);
+    } else if (log->options.inspect || log->options.id != NULL) {
+        nothing_here(log);
     } else {
         meta_name(log);
         request->bytes = LOG_META_BYTES;
@@ -158,7 +167,9 @@ static void meta_read(struct log *log)
         log->segments_count = 0;
         judge(log);
     } else if (status != STATUS_OK) {
-        fresh(log); /* a first start that ended before its first slot was durable */
+        nothing_here(log); /* a first start that ended before its first slot was durable */
+    } else if (log->options.id != NULL && memcmp(log->options.id, log->meta.log_id, 16) != 0) {
+        log_fail(log, STATUS_CONFLICT, "this is the log of another server");
     } else {
         log->recovery.segment = 0;
         open_segment(log);

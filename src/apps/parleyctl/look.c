@@ -33,6 +33,11 @@ static int log_look(const struct ctl *ctl)
     struct log_options options = log_options_default();
     options.folder = "log";
     options.inspect = true;
+    uint8_t id[ID_BYTES];
+    enum status known = data_log_id(ctl->data, id);
+    options.id = known == STATUS_OK ? id : NULL;
+    if (known != STATUS_OK && known != STATUS_NOT_FOUND)
+        (void)printf("problem: %s/keys/log.id cannot be read\n", ctl->data);
     int code = CTL_PROBLEM;
     if (posix_file_open(&file, ctl->data, NULL, &failure) != STATUS_OK) {
         (void)fprintf(stderr, "parleyctl: %s\n", failure.text);

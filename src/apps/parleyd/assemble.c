@@ -83,6 +83,7 @@ enum status assemble_log(struct node *node, struct failure *failure)
     struct log_options options = log_options_default();
     options.folder = "log";
     options.segment_bytes = config->segment_mib << 20;
+    options.id = node->data.has_log ? node->data.log_id : NULL;
     status = log_open(&node->log, &node->file.port, system_clock(), system_entropy(), &options);
     if (status != STATUS_OK)
         (void)failure_set(failure, status, "no memory for the log");

@@ -2,6 +2,7 @@
 #include "apps/parleyd/bounds.h"
 
 #include "apps/parleyd/node.h"
+#include "client/client.h"
 #include "core/fold.h"
 #include "core/step.h"
 #include "core/username.h"
@@ -11,6 +12,7 @@
 
 #define LIMIT(name, value, reason) \
     _Static_assert((uint64_t)(name) == (value), "limits.def and the room of " #name " differ");
+#include "client/limits.def"
 #include "runtime/limits.def"
 #undef LIMIT
 
@@ -21,6 +23,7 @@ static const struct bound {
 } bounds[] = {
 #define LIMIT(name, value, reason) {#name, value, reason},
 #include "runtime/limits.def"
+#include "client/limits.def"
 #undef LIMIT
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * bounds.h: the fixed bounds of a node (runtime/limits.def), held against their rooms when this is
- * built. */
+ * bounds.h: the fixed bounds of a node (runtime/limits.def) and of a device's mind
+ * (client/limits.def), held against their rooms when this is built. */
 #pragma once
 
 #include "base/buf.h"

@@ -147,6 +147,11 @@ static enum status keys_open(struct data *data, int root, struct entropy *entrop
         keys->has_before = status == STATUS_OK;
         status = status == STATUS_NOT_FOUND ? STATUS_OK : status;
     }
+    if (status == STATUS_OK) {
+        status = file_take(folder, "log.id", data->log_id, sizeof data->log_id);
+        data->has_log = status == STATUS_OK;
+        status = status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    }
     (void)close(folder);
     if (status != STATUS_OK)
         return failure_set(failure, status, "a file in %.80s/keys is broken or cannot be used",
@@ -188,6 +193,46 @@ enum status data_open(struct data *data, const char *path, struct entropy *entro
     if (status != STATUS_OK)
         data_close(data);
     return status;
+}
+
+/* keys/ of a data folder; negative: errno says why. */
+static int keys_folder(const char *path)
+{
+    int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return -1;
+    int folder = openat(root, "keys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = errno;
+    (void)close(root);
+    errno = error;
+    return folder;
+}
+
+enum status data_log_id(const char *path, uint8_t out[ID_BYTES])
+{
+    int folder = keys_folder(path);
+    if (folder < 0)
+        return errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO;
+    enum status status = file_take(folder, "log.id", out, ID_BYTES);
+    (void)close(folder);
+    return status;
+}
+
+enum status data_log_note(struct data *data, const uint8_t log_id[ID_BYTES],
+                          struct failure *failure)
+{
+    if (data->has_log)
+        return STATUS_OK;
+    int folder = keys_folder(data->path);
+    bool done = folder >= 0 && file_make(folder, "log.id", slice_make(log_id, ID_BYTES));
+    if (folder >= 0)
+        (void)close(folder);
+    if (!done)
+        return failure_set(failure, STATUS_IO, "%.80s/keys/log.id cannot be written: %s",
+                           data->path, strerror(errno));
+    memcpy(data->log_id, log_id, ID_BYTES);
+    data->has_log = true;
+    return STATUS_OK;
 }
 
 void data_close(struct data *data)

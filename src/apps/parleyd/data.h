@@ -4,6 +4,8 @@
  *   lock              held while a server runs; names its process
  *   keys/witness.key  32 bytes, HMAC key of witness tokens; keys/witness.before: its predecessor
  *   keys/server.id    16 bytes, the server's name for itself
+ *   keys/log.id       16 bytes, log_id of the log, once there is one: a log that is not mounted, or
+ *                     another's, is not taken for a first start
  *   log/              the log; all else is built from it
  *   quarantine/       copies of records that nobody can read, if there are any (quarantine.h)
  *   admin.sock        while a server runs
@@ -23,6 +25,8 @@ struct data {
     bool keys_lost;   /* the folder stood, but the witness key was gone: a new one was made */
     struct witness_keys witness;
     uint8_t server[ID_BYTES];
+    bool has_log; /* then log_id is known */
+    uint8_t log_id[ID_BYTES];
 };
 
 /* Look, touch nothing: OK, NOT_FOUND (no folder, or an empty one: it can be made), UNSUPPORTED (a
@@ -32,4 +36,13 @@ MUST_USE enum status data_look(const char *path, struct failure *failure);
 /* Make what is missing, lock, read the keys. As data_look, and CONFLICT: another server runs. */
 MUST_USE enum status data_open(struct data *data, const char *path, struct entropy *entropy,
                                struct failure *failure);
+/* Which log belongs to this folder, by keys/log.id; touches nothing. NOT_FOUND: none yet; INVALID,
+ * IO: the file is broken. */
+MUST_USE enum status data_log_id(const char *path, uint8_t out[ID_BYTES]);
+
+/* The log was recovered and is durable: note its id, if none is noted. Also for a folder of before
+ * this was noted. */
+MUST_USE enum status data_log_note(struct data *data, const uint8_t log_id[ID_BYTES],
+                                   struct failure *failure);
+
 void data_close(struct data *data);

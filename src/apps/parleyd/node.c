@@ -124,6 +124,26 @@ static enum status failed(const struct node *node, struct failure *failure)
     return failure->status;
 }
 
+/* The log failed before anything was written: it is not this server's. To make a new one would hide
+ * the loss of everything. */
+static enum status log_elsewhere(const struct node *node, struct failure *failure)
+{
+    const char *path = node->config->data;
+    (void)fprintf(stderr,
+                  "parleyd: to begin anew on purpose, without these accounts and messages, move %s "
+                  "away or give another folder (--data)\n",
+                  path);
+    if (node->log.failure.status == STATUS_NOT_FOUND)
+        return failure_set(failure, STATUS_NOT_FOUND,
+                           "the log is gone from %.60s/log: mount it, or restore a copy of it; "
+                           "nothing was changed",
+                           path);
+    return failure_set(failure, STATUS_CONFLICT,
+                       "%.60s/log is the log of another server: mount or restore the right one; "
+                       "nothing was changed",
+                       path);
+}
+
 static enum status recover(struct node *node, struct failure *failure)
 {
     uint64_t told_us = mono_us();
@@ -138,15 +158,20 @@ static enum status recover(struct node *node, struct failure *failure)
                           node->log.recovery.segment + 1, node->log.segments_count);
         }
     }
-    if (node->log.state == LOG_FAILED)
+    enum status status = node->log.state == LOG_FAILED ? node->log.failure.status : STATUS_OK;
+    if (status == STATUS_NOT_FOUND || status == STATUS_CONFLICT)
+        return log_elsewhere(node, failure);
+    if (status != STATUS_OK)
         return failed(node, failure);
+    if (node->log.state == LOG_READY)
+        status = data_log_note(&node->data, node->log.meta.log_id, failure);
     if (node->log.report.alarm[0] != '\0')
         (void)fprintf(stderr, "parleyd: ALARM: %s\n", node->log.report.alarm);
     node->board.read_only_told = node->log.state == LOG_READ_ONLY;
     if (node->log.state == LOG_READ_ONLY)
-        (void)fprintf(stderr, "parleyd: the server only reads: nothing can be sent until this is "
-                              "repaired (parleyctl log verify)\n");
-    return STATUS_OK;
+        (void)fprintf(stderr, "parleyd: the server only reads: nothing can be sent until it is "
+                              "started from a sound data folder (parleyctl log verify)\n");
+    return status;
 }
 
 static void unreadable_keep(struct node *node)

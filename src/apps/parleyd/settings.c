@@ -27,9 +27,21 @@ static void line_missed(struct lines *lines)
     lines->awaited = false;
 }
 
-static bool section_line(const char *text)
+/* Is this the head of a section? inih hears of it only with its settings, so its name is judged
+ * here. */
+static bool section_line(struct lines *lines, const char *text)
 {
-    return text[0] == '[' && strchr(text, ']') != NULL;
+    char name[64];
+    const char *end = strchr(text, ']');
+    if (text[0] != '[' || end == NULL)
+        return false;
+    (void)snprintf(name, sizeof name, "%.*s", (int)(end - text - 1), text + 1);
+    config_file_section(lines->reading, lines->place, name);
+    const char *rest = end + 1 + strspn(end + 1, " \t\r\n");
+    if (*rest != '\0' && *rest != '#' && *rest != ';')
+        config_find(lines->reading, lines->place,
+                    "something stands behind [%.40s]. Put it on a line of its own.", name);
+    return true;
 }
 
 static void skip_rest(FILE *file)
@@ -56,7 +68,7 @@ static char *next_line(char *text, int bytes, void *stream)
     }
     size_t blanks = strspn(text, " \t");
     memmove(text, text + blanks, strlen(text + blanks) + 1);
-    lines->awaited = strchr("\r\n#;", text[0]) == NULL && !section_line(text);
+    lines->awaited = strchr("\r\n#;", text[0]) == NULL && !section_line(lines, text);
     return text;
 }
 
@@ -74,13 +86,15 @@ void settings_file(struct config_reading *reading, const char *path)
     lines.file = fopen(path, "re");
     if (lines.file == NULL) {
         config_find(reading, lines.place,
-                    "the file cannot be read: %s. Name another with --config.", strerror(errno));
+                    "it cannot be opened: %s. Name another with --config, or make it.",
+                    strerror(errno));
         return;
     }
     (void)ini_parse_stream(next_line, &lines, on_setting, &lines);
     line_missed(&lines);
     if (ferror(lines.file))
-        config_find(reading, lines.place, "the file cannot be read to its end.");
+        config_find(reading, lines.place, "the file cannot be read to its end: %s.",
+                    strerror(errno));
     (void)fclose(lines.file);
 }
 
