@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * store.h: the port of the index behind the log (storage §§2.1, 4, 5, 11). Adapters: memory, chaos
- * (a decorator in sim), later rocksdb and cassandra. Values are opaque here: version byte ‖ row of
- * row.proto. Rows are found by typed keys; there is no scan across keys and no clock.
+ * store.h: the port of the index behind the log (storage §§2.1, 4, 5, 11). Adapters: memory,
+ * rocksdb, chaos (a decorator in sim), later cassandra. Values are opaque here: version byte ‖ row
+ * of row.proto. Rows are found by typed keys; there is no scan across keys and no clock.
  * Keys, rows, writes and their rules (PUT, MAX, CLAIM): base/row.h.
  * A batch applies its writes in the given order; writes of one partition (row_same_partition) that
  * stand together are atomic; nothing more may be relied on. Own finished writes are read back.
