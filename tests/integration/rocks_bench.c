@@ -128,8 +128,8 @@ static void commits(struct bench *bench, uint64_t group, bool back)
         struct store_request request = {
             .op = STORE_COMMIT, .writes = writes, .writes_count = count};
         uint64_t from_us = now_us();
-        run(bench, &request);
-        busy += request.status == STATUS_BUSY;
+        for (run(bench, &request); request.status == STATUS_BUSY; busy++)
+            run(bench, &request);
         batches++;
         sample(bench, from_us);
     }

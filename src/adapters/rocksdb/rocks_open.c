@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "adapters/rocksdb/rocks.h"
 #include "base/assert.h"
@@ -77,6 +78,13 @@ static bool weighs(int folder, const char *name)
     return ends_with(name, ".log") && fstatat(folder, name, &stat, 0) == 0 && stat.st_size > 0;
 }
 
+/* RocksDB writes down its options and gives up at a value that has no name (rocks_options.c, of its
+ * LOG). What it leaves it never removes. */
+static bool is_vain(const char *name)
+{
+    return strncmp(name, "OPTIONS-", strlen("OPTIONS-")) == 0 && ends_with(name, ".dbtmp");
+}
+
 struct found {
     bool current, rows;
 };
@@ -87,6 +95,8 @@ static enum status folder_look(DIR *folder, const char *path, struct found *foun
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         found->current |= strcmp(entry->d_name, "CURRENT") == 0;
         found->rows |= weighs(dirfd(folder), entry->d_name);
+        if (is_vain(entry->d_name))
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
     }
     if (!found->current && found->rows)
         return failure_set(failure, STATUS_CORRUPT,
@@ -178,8 +188,7 @@ static enum status open_judged(struct rocks_db *db, bool fresh, enum rocks_outco
         return status;
     *outcome = fresh ? ROCKS_FRESH : ROCKS_OPENED;
     if (gap == 0) {
-        status = rocks_fail(open_once(db, ROCKS_WAL_STRICT), failure,
-                            "the store cannot be opened, rebuild it");
+        status = rocks_fail(open_once(db, ROCKS_WAL_STRICT), failure, "the store cannot be opened");
         if (status == STATUS_CONFLICT)
             return failure_set(failure, status, "the store in %.80s is in use by another process",
                                db->path);

@@ -3,13 +3,15 @@
 
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #include "adapters/rocksdb/rocks.h"
 #include "base/assert.h"
 #include "base/memory.h"
 
-#define GROUP_REQUESTS_MAX 256u                /* commits in one batch */
-#define GROUP_WRITES       4096u               /* enough: take no more into the group */
+#define GROUP_REQUESTS_MAX 256u  /* commits in one batch */
+#define GROUP_WRITES       4096u /* enough: take no more into the group */
+#define BUSY_PAUSE_NS      5000000
 #define SCRATCH_BYTES      ((size_t)512 << 20) /* of a group and what it reads; of one read */
 
 static_assert((STORE_REQUESTS_MAX & (STORE_REQUESTS_MAX - 1)) == 0, "a ring holds them all");
@@ -48,6 +50,15 @@ static size_t group_take(struct rocks_worker *worker, struct store_request **req
     return count;
 }
 
+/* Whoever is told BUSY comes back at once, with all the work of making a batch: not more often than
+ * flush and compaction can have moved. Nothing else waits on this thread. */
+static void pause_if_busy(const struct store_request *request)
+{
+    const struct timespec pause = {.tv_nsec = BUSY_PAUSE_NS};
+    if (request->status == STATUS_BUSY)
+        (void)nanosleep(&pause, NULL);
+}
+
 /* One batch; the handles are woken once each. */
 static bool write_turn(struct rocks_worker *worker)
 {
@@ -58,6 +69,7 @@ static bool write_turn(struct rocks_worker *worker)
     if (count == 0)
         return false;
     rocks_commit(worker, requests, count);
+    pause_if_busy(requests[0]);
     /* relaxed: see sync_wal */
     (void)atomic_fetch_add_explicit(&db->keeper.commits, count, memory_order_relaxed);
     for (size_t i = 0; i < count; i++) {

@@ -10,8 +10,9 @@
  * of the process loses no finished commit, one of the machine at most the newest ones, as a prefix
  * of the order in which they were made: the caller reads META_PART and replays the log from there.
  * Nothing is read that fails its checksum: such a read is CORRUPT, never an absent row.
- * Statuses of requests: OK; BUSY (stalled, or the disk is full: nothing applied, repeat); CORRUPT;
- * IO (of a commit: may have applied; RocksDB takes no more until it is opened again).
+ * Statuses of requests: OK; BUSY (stalled, or the disk is full: nothing applied, repeat; it comes
+ * 5 ms late, so that repeating at once is no spin); CORRUPT; IO (of a commit: may have applied;
+ * RocksDB takes no more until it is opened again).
  * Owner: opened and closed by one thread while no handle is used; a handle belongs to one thread; a
  * request, with its rows, belongs to the adapter from submit to poll, its arena does not.
  * Bounds: STORE_REQUESTS_MAX a handle, ROCKS_HANDLES_MAX handles, memory by profile.
