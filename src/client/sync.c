@@ -355,7 +355,9 @@ void sync_push(struct client *client, const struct pb_push *push)
         sync_snapshot(client);
         return;
     }
-    if (push->useq <= client->useq)
+    /* SYNC said where this device is: the answer goes on from there. To take, and acknowledge, what
+     * was on its way before would be to acknowledge more than the server has begun to send. */
+    if (client->syncing || push->useq <= client->useq)
         return;
     if (push->prev_useq != client->useq)
         sync_repair(client);

@@ -184,12 +184,46 @@ static void the_list_is_put_again(void **state)
     host_free(ann);
 }
 
+/* Pushes that were on their way when a SYNC left: its answer brings them again. Acknowledged before
+ * it, they would lie above what the server has begun to send anew: it calls that ACK wrong, and
+ * their receipt never comes. */
+static void a_repair_is_waited_for(void **state)
+{
+    struct pair pair = talking();
+    struct host *ann = pair.ann;
+    struct pb_push entry = {.useq = 2,
+                            .prev_useq = 1,
+                            .log_epoch = 1,
+                            .entry = message(&pair.send, ann, 2),
+                            .has_entry = true};
+    struct pb_frame part = {.body_case = PB_FRAME_BODY_SYNC_PART};
+    (void)state;
+    refuse(ann, PB_ERROR_CODE_RETRY, 0);
+    assert_true(expect(ann, PB_FRAME_BODY_SYNC).body.sync.from_useq == 1);
+    push(ann, 2, &entry.entry);
+    silent(ann);
+    assert_true(ann->client.useq == 1);
+    refuse(ann, PB_ERROR_CODE_BUSY, 0);
+    wait_ms(ann, 2000);
+    expect(ann, PB_FRAME_BODY_SYNC);
+    part.req = ann->last_req;
+    expect(ann, PB_FRAME_BODY_SEND);
+    part.body.sync_part =
+        (struct pb_sync_part){.from_useq = 1, .entries = &entry, .entries_count = 1};
+    feed(ann, &part);
+    assert_true(expect(ann, PB_FRAME_BODY_ACK).body.ack.useq == 2);
+    assert_int_equal(ann->client.outbox_count, 0);
+    push(ann, 3, &pair.created); /* an entry again, known by now */
+    assert_true(expect(ann, PB_FRAME_BODY_ACK).body.ack.useq == 3);
+    end(pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cursor_from_the_future),  cmocka_unit_test(a_restored_server),
         cmocka_unit_test(a_server_without_the_chat), cmocka_unit_test(the_journal_is_bounded),
-        cmocka_unit_test(the_list_is_put_again),
+        cmocka_unit_test(the_list_is_put_again),     cmocka_unit_test(a_repair_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,9 +130,20 @@ static void on_connected(struct sim_device *device)
     device->out_bytes = out.bytes;
 }
 
+/* An honest device says nothing that a server may call wrong. */
+static void note_error(struct sim_device *device, struct slice bytes)
+{
+    struct pb_frame frame;
+    arena_reset(&device->arena);
+    if (pb_frame_decode(bytes, &device->arena, &frame) == STATUS_OK &&
+        frame.body_case == PB_FRAME_BODY_ERROR && frame.body.error.code == PB_ERROR_CODE_BAD_FRAME)
+        device->offended = true;
+}
+
 static void on_message(struct sim_device *device, struct slice bytes)
 {
     struct pb_host_event event = {.body_case = PB_HOST_EVENT_BODY_FRAME};
+    note_error(device, bytes);
     event.body.frame.bytes = bytes;
     step(device, &event);
 }

@@ -66,6 +66,7 @@ struct sim_device {
     uint32_t awaited_error;
     uint64_t texts, asked, sent; /* composed; SEND frames; acknowledged */
     bool known;                  /* it was enrolled once */
+    bool offended;               /* a server called one of its frames wrong */
 };
 
 struct sim_device_options {

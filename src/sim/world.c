@@ -318,6 +318,13 @@ static void script_turn(struct sim_world *world)
     sim_wake(&world->loop, SCRIPT, next_us);
 }
 
+static void seat_turn(struct sim_world *world, struct sim_seat *seat)
+{
+    sim_device_turn(&seat->device);
+    if (seat->device.offended)
+        complain(world, "a frame was called wrong", seat);
+}
+
 bool sim_world_step(struct sim_world *world)
 {
     uint32_t who;
@@ -330,7 +337,7 @@ bool sim_world_step(struct sim_world *world)
     else if (who < SIM_DEVICE_FIRST)
         world->cluster->vtable->turn(world->cluster, who);
     else
-        sim_device_turn(&world->seats[who - SIM_DEVICE_FIRST].device);
+        seat_turn(world, &world->seats[who - SIM_DEVICE_FIRST]);
     if (world->cluster->broken)
         sim_world_wrong(world, world->cluster->broken);
     return true;
