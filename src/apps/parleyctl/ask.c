@@ -81,7 +81,8 @@ int ctl_invite(const struct ctl *ctl)
         return code;
     while (next_line(&lines, &key, &value))
         if (strcmp(key, "secret") == 0)
-            (void)puts(value);
+            (void)printf(ctl->json ? "{\"v\":1,\"type\":\"invite\",\"secret\":\"%s\"}\n" : "%s\n",
+                         value);
     return CTL_OK;
 }
 
@@ -105,16 +106,16 @@ static void json_text(const char *text)
 
 static void status_json(char *lines)
 {
-    const char *key, *value, *before = "{";
+    const char *key, *value;
+    (void)fputs("{\"v\":1,\"type\":\"status\"", stdout);
     while (next_line(&lines, &key, &value)) {
-        (void)printf("%s\"%s\":", before, key);
+        (void)printf(",\"%s\":", key);
         if (strcmp(key, "read_only") == 0 && strcmp(value, "no") == 0)
             (void)fputs("null", stdout); /* else the reason */
         else if (is_number(value))
             (void)fputs(value, stdout);
         else
             json_text(value);
-        before = ",";
     }
     (void)puts("}");
 }
@@ -143,20 +144,22 @@ int ctl_status(const struct ctl *ctl)
 /* ---- users ---- */
 
 /* "NAME owner|member active|closed CREATED_MS" */
-static void user_show(const struct ctl *ctl, const char *line, bool first)
+static void user_show(const struct ctl *ctl, const char *line)
 {
-    char name[64], role[16], state[16], created[24], day[32] = "?";
+    char name[64], role[16], state[16], created[24], day[32] = "?", clock[32] = "";
     if (sscanf(line, "%63s %15s %15s %23s", name, role, state, created) != 4)
         return;
     uint64_t created_ms = strtoull(created, NULL, 10);
     time_t created_s = (time_t)(created_ms / 1000);
     struct tm parts;
-    if (gmtime_r(&created_s, &parts) != NULL)
+    if (gmtime_r(&created_s, &parts) != NULL) {
         (void)strftime(day, sizeof day, "%Y-%m-%d", &parts);
+        (void)strftime(clock, sizeof clock, "T%H:%M:%S", &parts);
+    }
     if (ctl->json)
-        (void)printf(
-            "%s{\"username\":\"%s\",\"role\":\"%s\",\"state\":\"%s\",\"created_ms\":%" PRIu64 "}",
-            first ? "" : ",", name, role, state, created_ms);
+        (void)printf("{\"v\":1,\"type\":\"user\",\"username\":\"%s\",\"role\":\"%s\","
+                     "\"state\":\"%s\",\"created\":\"%s%s.%03uZ\"}\n",
+                     name, role, state, day, clock, (unsigned)(created_ms % 1000));
     else
         (void)printf("%-32s %-6s %-6s since %s\n", name, role, state, day);
 }
@@ -165,9 +168,7 @@ int ctl_users(const struct ctl *ctl)
 {
     char question[64] = "users";
     const char *key, *value;
-    bool more = true, first = true;
-    if (ctl->json)
-        (void)putchar('[');
+    bool more = true;
     while (more) {
         char *lines;
         int code = ask(ctl, question, &lines);
@@ -176,15 +177,12 @@ int ctl_users(const struct ctl *ctl)
         more = false;
         while (next_line(&lines, &key, &value)) {
             if (strcmp(key, "user") == 0) {
-                user_show(ctl, value, first);
-                first = false;
+                user_show(ctl, value);
             } else if (strcmp(key, "next") == 0) {
                 more = true;
                 (void)snprintf(question, sizeof question, "users %s", value);
             }
         }
     }
-    if (ctl->json)
-        (void)puts("]");
     return CTL_OK;
 }

@@ -11,17 +11,21 @@
 static const char help[] =
     "parleyctl: ask and look after a server of Parley.\n"
     "\n"
-    "  parleyctl [--data FOLDER] invite [--owner]   a new one-time invite, only its secret on "
-    "stdout\n"
-    "  parleyctl [--data FOLDER] status [--json]    what the server does\n"
-    "  parleyctl [--data FOLDER] users list         who has an account\n"
-    "  parleyctl [--data FOLDER] check              is the data folder sound? The server may run\n"
-    "  parleyctl [--data FOLDER] log verify         read the whole log, change nothing; the "
-    "server\n"
-    "                                               must not run\n"
+    "  parleyctl [--data FOLDER] invite [--owner] [--json]\n"
+    "                                     a new one-time invite, only its secret on stdout\n"
+    "  parleyctl [--data FOLDER] status [--json]\n"
+    "                                     what the server does\n"
+    "  parleyctl [--data FOLDER] users list [--json]\n"
+    "                                     who has an account\n"
+    "  parleyctl [--data FOLDER] check    is the data folder sound? The server may run\n"
+    "  parleyctl [--data FOLDER] log verify\n"
+    "                                     read the whole log, change nothing; the server must\n"
+    "                                     not run\n"
     "  parleyctl --help, --version\n"
     "\n"
     "The folder is ./parley-data (or PARLEY_DATA) unless --data names another.\n"
+    "--json: one JSON object a line on stdout (each with v, the schema's version, and type);\n"
+    "errors are words on stderr, and the exit code.\n"
     "Exit: 0 done, 1 a problem was found, 2 not understood, 3 no server answers.\n";
 
 static int usage(const char *what, const char *word)
@@ -42,6 +46,11 @@ static int run(const struct ctl *ctl)
 {
     if (ctl->words_count == 0)
         return usage("nothing was asked", "");
+    bool judges = words_are(ctl, "check", NULL) || words_are(ctl, "log", "verify");
+    if (ctl->json && judges)
+        return usage("the verdict is words and an exit code: it takes no --json", ctl->words[0]);
+    if (ctl->owner && !words_are(ctl, "invite", NULL))
+        return usage("only invite takes --owner", ctl->words[0]);
     if (words_are(ctl, "invite", NULL))
         return ctl_invite(ctl);
     if (words_are(ctl, "status", NULL))
