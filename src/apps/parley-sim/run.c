@@ -20,7 +20,7 @@
 struct run_options {
     uint64_t seed, seeds, until_us;
     uint32_t scale;
-    bool trace, quiet, marks, fleet;
+    bool trace, quiet, marks, fleet, help;
     const char *history;
 };
 
@@ -212,11 +212,17 @@ static bool number(const char *text, uint64_t *out)
 static bool read_options(int argc, char *const argv[], struct run_options *options)
 {
     static const struct option longs[] = {
-        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
-        {"until", required_argument, NULL, 'u'}, {"scale", required_argument, NULL, 'c'},
-        {"world", required_argument, NULL, 'w'}, {"history", required_argument, NULL, 'h'},
-        {"trace", no_argument, NULL, 't'},       {"quiet", no_argument, NULL, 'q'},
-        {"marks", no_argument, NULL, 'm'},       {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"until", required_argument, NULL, 'u'},
+        {"scale", required_argument, NULL, 'c'},
+        {"world", required_argument, NULL, 'w'},
+        {"history", required_argument, NULL, 'h'},
+        {"trace", no_argument, NULL, 't'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"marks", no_argument, NULL, 'm'},
+        {"help", no_argument, NULL, 'H'},
+        {NULL, 0, NULL, 0},
     };
     *options = (struct run_options){.seed = 1, .seeds = 1, .scale = 1000};
     uint64_t value = 0;
@@ -233,6 +239,7 @@ static bool read_options(int argc, char *const argv[], struct run_options *optio
         case 't': options->trace = true; break;
         case 'q': options->quiet = true; break;
         case 'm': options->marks = true; break;
+        case 'H': options->help = true; break;
         case 'w':
             options->fleet = strcmp(optarg, "fleet") == 0;
             if (!options->fleet && strcmp(optarg, "machine") != 0)
@@ -244,16 +251,37 @@ static bool read_options(int argc, char *const argv[], struct run_options *optio
     return optind == argc && options->seeds > 0;
 }
 
+static const char help[] =
+    "parley-sim: real nodes and real devices in a simulated world with faults, from one seed\n"
+    "\n"
+    "usage: parley-sim [options]\n"
+    "       parley-sim check FILE...    judge a history, simulated or of real programs\n"
+    "       parley-sim --help\n"
+    "\n"
+    "  --seed N               the first seed (default: 1)\n"
+    "  --seeds K              so many, one after the other; stops at the first violation\n"
+    "  --world machine|fleet  one machine with its log, or several over a bus (default: machine)\n"
+    "  --scale N              how much happens, in thousandths (default: 1000)\n"
+    "  --until MS             stop at this simulated time\n"
+    "  --trace                print every event; without it the last ones before a violation\n"
+    "  --history FILE         write what the devices saw, for check\n"
+    "  --quiet                a line only for a seed that fails\n"
+    "  --marks                which faults fired; one that was on and never fired is a failure\n"
+    "\n"
+    "The same seed gives the same world: its hash is printed.\n"
+    "Exit: 0 no violation, 1 a violation or a fault that never fired, 2 not understood.\n";
+
 int run_main(int argc, char *const argv[])
 {
     struct run_options options;
     struct run_sums sums = {0};
     if (!read_options(argc, argv, &options)) {
-        (void)fprintf(stderr, "usage: parley-sim [--seed N] [--seeds K] [--world machine|fleet]\n"
-                              "           [--scale N] [--until MS] [--trace] [--history FILE]\n"
-                              "           [--quiet] [--marks]\n"
-                              "       parley-sim check FILE…\n");
+        (void)fputs("parley-sim: not understood; parley-sim --help lists the options\n", stderr);
         return 2;
+    }
+    if (options.help) {
+        (void)fputs(help, stdout);
+        return 0;
     }
     struct run *run = memory_alloc(sizeof *run);
     if (!run)
