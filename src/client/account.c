@@ -178,7 +178,11 @@ static void put_list(struct client *client)
     struct slice list =
         sign_list(client, has_prev ? &prev : NULL, self ? self->dl_hash : NULL, NULL);
     if (list.bytes == 0) {
-        enrol_end(client, PB_ERROR_CODE_LIMIT, SLICE_LITERAL("8 devices are signed in already"), 0);
+        enrol_end(
+            client, PB_ERROR_CODE_LIMIT,
+            SLICE_LITERAL("8 devices are signed in already; sign one out from another device: "
+                          "parley devices rm ID"),
+            0);
         mind_close(client);
         return;
     }

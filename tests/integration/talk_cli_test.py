@@ -24,6 +24,7 @@ PARLEYD, PARLEYCTL, PARLEY = (os.path.abspath(path) for path in sys.argv[1:4])
 PASSWORD = "correct horse battery staple"
 DEADLINE_S = 60
 OK, FAILURE, USAGE, NETWORK, AUTH, IDENTITY, PARTLY = range(7)
+EXITS = ["ok", "failure", "usage", "network", "auth", "identity", "partly"]
 TICKS = ["clock", "sent", "delivered", "read"]
 
 # The schema, version 1: what each kind of line carries. A key that goes or changes its type breaks
@@ -38,9 +39,12 @@ SCHEMA = {
                "time": "time", "text": str, "mid?": "id", "device_id?": "id"},
     "chat": {"chat_id": "id", "with": str, "head": int, "unread": int, "read_upto": int,
              "time?": "time"},
-    "read": {"chat_id": "id", "read_upto": int},
+    "read": {"chat_id": "id", "read_upto": int, "head": int},
     "device": {"device_id": "id", "name": str, "this_device": bool, "added_n": int},
+    "signed_out": {"device_id": "id"},
     "invite": {"secret": str, "uses": int, "days": int},
+    "password": {"changed": bool},
+    "error": {"error": str, "exit": int, "text": str, "code?": str, "retry_ms?": int},
     "version": {"version": str, "schema": int, "protocol": int, "encrypts": bool},
 }
 FORMS = {"id": r"[0-9a-f]{32}", "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"}
@@ -227,6 +231,16 @@ class World:
         done = self.parley(profile, *arguments, "--json", **options)
         return [check_schema(line) for line in done.stdout.splitlines()]
 
+    def fails(self, profile, *arguments, expect, **options):
+        """What the one JSON error says of a command that must fail; other lines may precede it."""
+        done = self.parley(profile, *arguments, "--json", expect=expect, **options)
+        *before, error = [check_schema(line) for line in done.stdout.splitlines()]
+        assert error["type"] == "error" and error["exit"] == expect, done.stdout
+        assert "error" not in [line["type"] for line in before], done.stdout
+        assert EXITS[expect] == error["error"], done.stdout
+        assert all(part in done.stderr for part in re.split(r"; |: ", error["text"])), done.stderr
+        return error
+
     def register(self, name, invite, **options):
         return self.parley(name, "register", "--server", self.url, "--invite", invite,
                            "--username", name, password=options.pop("password", PASSWORD),
@@ -373,7 +387,8 @@ class TalkTest(unittest.TestCase):
         self.assertEqual(len(names), 2)
         follower = Talk(world, "bob2", "receive", "--follow", "--json")
         follower.until(lambda seen: seen, "bob2 is connected")
-        world.parley("bob", "devices", "rm", names["second"][:8])
+        gone, = world.json("bob", "devices", "rm", names["second"][:8])
+        self.assertEqual((gone["type"], gone["device_id"]), ("signed_out", names["second"]))
         self.assertEqual(follower.process.wait(DEADLINE_S), AUTH)
         world.parley("bob2", "chats", expect=AUTH)
         world.parley("bob", "devices", "rm", names["second"], expect=USAGE)
@@ -381,7 +396,8 @@ class TalkTest(unittest.TestCase):
     def test_password(self):
         world = self.world
         self.sign_up_both()
-        world.parley("alice", "password", password=f"{PASSWORD}\nanother good long password")
+        done, = world.json("alice", "password", password=f"{PASSWORD}\nanother good long password")
+        self.assertTrue(done["changed"])
         login = ["login", "--server", world.url, "--username", "alice"]
         world.parley("alice2", *login, password=PASSWORD, expect=AUTH)
         world.parley("alice2", *login, password="another good long password")

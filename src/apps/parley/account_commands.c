@@ -24,15 +24,15 @@ static struct slice device_name(const struct options *options, char *host, size_
 static bool read_passwords(struct app *app, char *password, size_t capacity)
 {
     char again[PASSWORD_BYTES_MAX + 1];
-    if (!app_password(&app->options, "Password", password, capacity))
+    if (!app_password(app, "Password", password, capacity))
         return false;
     if (app->options.command == COMMAND_LOGIN || app->options.password_fd >= 0)
         return true;
-    if (!app_password(&app->options, "The same again", again, sizeof again))
+    if (!app_password(app, "The same again", again, sizeof again))
         return false;
     bool same = strcmp(password, again) == 0;
     if (!same)
-        app_say("the two passwords differ; nothing done");
+        app_say(app, "the two passwords differ; nothing done");
     return same;
 }
 
@@ -64,7 +64,7 @@ static enum app_exit enrol(struct app *app)
     struct failure failure;
     char password[PASSWORD_BYTES_MAX + 1], host[65] = "";
     if (host_server(&app->host, options->server, &failure) != STATUS_OK) {
-        app_say("%s", failure.text);
+        app_say(app, "%s", failure.text);
         return APP_USAGE;
     }
     app_warn_clear();
@@ -96,14 +96,14 @@ enum app_exit command_register(struct app *app)
 {
     const struct options *options = &app->options;
     if (!options->server || !options->username) {
-        app_say("say --server http://127.0.0.1:8787 and --username NAME");
+        app_say(app, "say --server http://127.0.0.1:8787 and --username NAME");
         return APP_USAGE;
     }
     enum app_exit ending = app_open(app, PROFILE_MAKE);
     if (ending != APP_GOES_ON)
         return ending;
     if (app->host.client.enrolled) {
-        app_say("profile '%s' is signed in as @%.*s already; take another --profile",
+        app_say(app, "profile '%s' is signed in as @%.*s already; take another --profile",
                 options->profile, (int)app->host.client.username.bytes,
                 (const char *)app->host.client.username.at);
         return APP_USAGE;
@@ -155,7 +155,7 @@ static enum app_exit ask_devices(struct app *app)
         if (ending != APP_GOES_ON)
             return ending;
         if (!stepped && app_is_over(app)) {
-            app_say("the server did not send the device list in time; try again");
+            app_say(app, "the server did not send the device list in time; try again");
             return APP_NETWORK;
         }
     }
@@ -174,22 +174,30 @@ static enum app_exit remove_device(struct app *app, const char *prefix)
         }
     }
     if (found != 1 || strlen(prefix) < 4) {
-        app_say(found > 1 || found == 1 ? "'%s' could be any of several devices; say more of its id"
+        app_say(app,
+                found > 1 || found == 1 ? "'%s' could be any of several devices; say more of its id"
                                         : "you have no device '%s'; parley devices lists them",
                 prefix);
         return APP_USAGE;
     }
     if (app->result.devices[at].this_device) {
-        app_say("that is this very device; sign it out from another one");
+        app_say(app, "that is this very device; sign it out from another one");
         return APP_USAGE;
     }
     uint8_t id[ID_BYTES];
     memcpy(id, app->result.devices[at].id, ID_BYTES);
     command.body.remove_device.device_id = slice_make(id, ID_BYTES);
     enum app_exit ending = app_ask(app, &command);
-    if (ending == APP_GOES_ON)
-        app_say("signed out; it deletes its data when it is next reached");
-    return ending == APP_GOES_ON ? APP_OK : ending;
+    if (ending != APP_GOES_ON)
+        return ending;
+    if (app->options.json) {
+        struct json json;
+        json_begin(&json, app->line, APP_LINE_BYTES, "signed_out");
+        json_id(&json, "device_id", slice_make(id, ID_BYTES));
+        (void)app_write(json_end(&json));
+    }
+    app_note("signed out; it deletes its data when it is next reached");
+    return APP_OK;
 }
 
 enum app_exit command_devices(struct app *app)
@@ -197,7 +205,7 @@ enum app_exit command_devices(struct app *app)
     const struct options *options = &app->options;
     bool removes = options->words_count == 2 && strcmp(options->words[0], "rm") == 0;
     if (options->words_count && !removes) {
-        app_say("usage: parley devices [rm ID]");
+        app_say(app, "usage: parley devices [rm ID]");
         return APP_USAGE;
     }
     enum app_exit ending = app_open(app, PROFILE_USE);
@@ -248,8 +256,8 @@ enum app_exit command_password(struct app *app)
     enum app_exit ending = app_open(app, PROFILE_USE);
     if (ending != APP_GOES_ON)
         return ending;
-    if (!app_password(&app->options, "Old password", old_password, sizeof old_password) ||
-        !app_password(&app->options, "New password", new_password, sizeof new_password))
+    if (!app_password(app, "Old password", old_password, sizeof old_password) ||
+        !app_password(app, "New password", new_password, sizeof new_password))
         return APP_USAGE;
     command.body.password = (struct pb_command_password){.old_password = slice_text(old_password),
                                                          .new_password = slice_text(new_password)};
@@ -262,6 +270,12 @@ enum app_exit command_password(struct app *app)
     explicit_bzero(new_password, sizeof new_password);
     if (ending != APP_GOES_ON)
         return ending;
-    app_say("the password is changed");
+    if (app->options.json) {
+        struct json json;
+        json_begin(&json, app->line, APP_LINE_BYTES, "password");
+        json_bool(&json, "changed", true);
+        (void)app_write(json_end(&json));
+    }
+    app_note("the password is changed");
     return APP_OK;
 }

@@ -3,23 +3,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define WAIT_TOLD_MS 500 /* shorter waits are not worth a line */
-
-void app_say(const char *format, ...)
-{
-    va_list arguments;
-    fputs("parley: ", stderr);
-    va_start(arguments, format);
-    (void)vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-}
 
 bool app_write(struct slice bytes)
 {
@@ -37,29 +26,30 @@ bool app_write(struct slice bytes)
 void app_warn_clear(void)
 {
     if (!e2ee_encrypts())
-        app_say("messages of this version are not end-to-end encrypted yet (the server can read "
-                "them), and its data will not be carried over to the next");
+        app_note("messages of this version are not end-to-end encrypted yet (the server can read "
+                 "them), and its data will not be carried over to the next");
 }
 
 /* ---- open ---- */
 
-static enum app_exit cannot_open(const struct app *app, const struct failure *failure)
+static enum app_exit cannot_open(struct app *app, const struct failure *failure)
 {
     switch (failure->status) {
     case STATUS_NOT_FOUND:
-        app_say("nobody is signed in as profile '%s'; begin with: parley --profile %s register "
+        app_say(app,
+                "nobody is signed in as profile '%s'; begin with: parley --profile %s register "
                 "--server http://127.0.0.1:8787 --username NAME --invite SECRET",
                 app->options.profile, app->options.profile);
         return APP_AUTH;
     case STATUS_CONFLICT:
-        app_say("%s; end it first, or use another --profile", failure->text);
+        app_say(app, "%s; end it first, or use another --profile", failure->text);
         return APP_FAILURE;
-    case STATUS_INVALID: app_say("%s", failure->text); return APP_USAGE;
+    case STATUS_INVALID: app_say(app, "%s", failure->text); return APP_USAGE;
     case STATUS_UNSUPPORTED:
-        app_say("%s: this profile needs another version of parley", failure->text);
+        app_say(app, "%s: this profile needs another version of parley", failure->text);
         return APP_FAILURE;
     case STATUS_CORRUPT:
-        app_say("the profile in %s is damaged (%s); move it away and use parley login",
+        app_say(app, "the profile in %s is damaged (%s); move it away and use parley login",
                 app->host.profile.folder, failure->text);
         return APP_FAILURE;
     case STATUS_OK:
@@ -71,7 +61,8 @@ static enum app_exit cannot_open(const struct app *app, const struct failure *fa
     case STATUS_CLOSED:
     case STATUS_IO:
     default:
-        app_say("the profile in %s cannot be opened: %s", app->host.profile.folder, failure->text);
+        app_say(app, "the profile in %s cannot be opened: %s", app->host.profile.folder,
+                failure->text);
         return APP_FAILURE;
     }
 }
@@ -144,13 +135,13 @@ static void notices_take(struct app *app)
         if (detail.bytes && app->keeps_news)
             text_take(app->news, sizeof app->news, detail);
         else if (detail.bytes)
-            app_say("%.*s", (int)detail.bytes, (const char *)detail.at);
+            app_say(app, "%.*s", (int)detail.bytes, (const char *)detail.at);
     }
 }
 
-static enum app_exit no_network(const struct app *app)
+static enum app_exit no_network(struct app *app)
 {
-    app_say("cannot reach the server at http://%s: %s; is parleyd running there?",
+    app_say(app, "cannot reach the server at http://%s: %s; is parleyd running there?",
             app->host.address.host, app->host.trouble);
     return APP_NETWORK;
 }
@@ -159,17 +150,18 @@ static enum app_exit state_ending(struct app *app)
 {
     switch (app->state) {
     case PB_CLIENT_STATE_SIGNED_OUT:
-        app_say("this device was signed out from another one; its data here is deleted");
+        app_say(app, "this device was signed out from another one; its data here is deleted");
         return APP_AUTH;
     case PB_CLIENT_STATE_FENCED:
-        app_say("this device is connected from elsewhere: was the profile copied?");
+        app_say(app, "this device is connected from elsewhere: was the profile copied?");
         return APP_FAILURE;
     case PB_CLIENT_STATE_CLONED:
         app_say(
+            app,
             "two copies of this profile are in use; delete one of them, and sign in anew there");
         return APP_FAILURE;
     case PB_CLIENT_STATE_UPDATE_NEEDED:
-        app_say("the server speaks another version of the protocol; update Parley");
+        app_say(app, "the server speaks another version of the protocol; update Parley");
         return APP_FAILURE;
     case PB_CLIENT_STATE_NEW:
     case PB_CLIENT_STATE_OFFLINE:
@@ -197,7 +189,7 @@ static void tell_connection(struct app *app)
                            (wait + 999) / 1000);
     }
     if (!app->keeps_news && app->news[0]) {
-        app_say("%s", app->news);
+        app_note("%s", app->news);
         app->news[0] = '\0';
     }
 }
@@ -215,7 +207,7 @@ enum app_exit app_turn(struct app *app, uint64_t until_ms, bool *stepped)
     enum host_turn turn = host_turn(&app->host, until);
     *stepped = turn == HOST_STEPPED;
     if (turn == HOST_FAILED) {
-        app_say("%s", app->host.failure.text);
+        app_say(app, "%s", app->host.failure.text);
         return APP_FAILURE;
     }
     if (*stepped)
@@ -243,7 +235,7 @@ static enum app_exit out_of_time(struct app *app)
         return APP_IDENTITY; /* why was told */
     if (app->host.refused > 0 || app->host.ups == 0)
         return no_network(app);
-    app_say("the server gave no answer in time; try again, or with a longer --timeout");
+    app_say(app, "the server gave no answer in time; try again, or with a longer --timeout");
     return APP_NETWORK;
 }
 
@@ -265,7 +257,7 @@ enum app_exit app_command(struct app *app, struct pb_event_command *command)
     command->request = app->awaited = ++app->commands;
     app->result = (struct app_result){.arrived = false};
     if (host_command(&app->host, command) == HOST_FAILED) {
-        app_say("%s", app->host.failure.text);
+        app_say(app, "%s", app->host.failure.text);
         return APP_FAILURE;
     }
     notices_take(app);
@@ -282,7 +274,7 @@ enum app_exit app_ask(struct app *app, struct pb_event_command *command)
             return out_of_time(app);
     }
     if (ending == APP_GOES_ON && app->result.error)
-        return app_tell_error(&app->result);
+        return app_tell_error(app, &app->result);
     return ending;
 }
 

@@ -11,6 +11,7 @@
 #define APP_TIMEOUT_MS  30000u
 #define APP_LINE_BYTES  (size_t)(128u << 10)
 #define APP_DEVICES_MAX 8u
+#define APP_SAID_BYTES  1000u
 
 /* Exit codes (docs/man/parley.1). */
 enum app_exit {
@@ -49,8 +50,11 @@ struct app {
     bool keeps_news;           /* the command itself tells `news`, and empties it */
     char news[201];            /* of the connection, or "" */
     int stopped_by;            /* a signal: main dies of it, when all is put right */
-    uint32_t commands;         /* numbers given to commands */
-    uint32_t awaited;          /* the command whose result is wanted */
+    char said[APP_SAID_BYTES]; /* by app_say: why it ends, if it ends badly */
+    uint32_t refusal;          /* enum pb_error_code that was told last, or 0 */
+    uint64_t refusal_retry_ms;
+    uint32_t commands; /* numbers given to commands */
+    uint32_t awaited;  /* the command whose result is wanted */
     struct app_result result;
     uint8_t line[APP_LINE_BYTES];
 };
@@ -74,9 +78,9 @@ enum app_exit app_ask(struct app *app, struct pb_event_command *command) MUST_US
 /* The person's device list was forged or rolled back: nothing is sent to them. */
 bool app_is_broken(const struct app *app, const char *name);
 /* Tell that; APP_IDENTITY. */
-enum app_exit app_tell_broken(const char *name);
+enum app_exit app_tell_broken(struct app *app, const char *name);
 /* Tell an error of the result in words; the exit code that goes with it. */
-enum app_exit app_tell_error(const struct app_result *result);
+enum app_exit app_tell_error(struct app *app, const struct app_result *result);
 bool app_is_over(const struct app *app); /* the deadline */
 
 /* Once a wait: the server asked to wait (a limit, busy) before more of this chat is sent; then the
@@ -87,10 +91,14 @@ bool app_must_wait(struct app *app, const struct client_chat *chat, char *out, s
 struct client_chat *app_chat_named(struct app *app, const char *name);
 /* Who the other one is: "bob", or a part of the id while the name is not known. */
 void app_peer_name(struct app *app, const struct client_chat *chat, struct buf *out);
-/* "parley: …" on stderr. */
-void app_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* "parley: …" on stderr: what went wrong; if the command ends badly, also in its JSON error. */
+void app_say(struct app *app, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "parley: …" on stderr, and nothing else: it is no reason for an ending. */
+void app_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* With --json, a bad ending is one line of stdout, too: {"type":"error", …}. */
+void app_tell_ending(struct app *app, enum app_exit ending);
 /* On stdout, whole, flushed; false: nobody reads it any more. */
 bool app_write(struct slice bytes);
 /* A password, without echo from the terminal or from --password-fd; false: told. */
-bool app_password(const struct options *options, const char *prompt, char *out, size_t capacity);
+bool app_password(struct app *app, const char *prompt, char *out, size_t capacity);
 void app_warn_clear(void); /* content is not encrypted yet, in one plain line */

@@ -122,8 +122,8 @@ static void on_failed(struct talk *talk, const struct pb_notice_tick *tick)
 {
     struct app_result result = {.error = tick->reason};
     hide(talk);
-    fprintf(stderr, "parley: a message was refused, for good:\n");
-    talk->worst = app_tell_error(&result);
+    app_say(talk->app, "a message was refused, for good:");
+    talk->worst = app_tell_error(talk->app, &result);
 }
 
 static void on_notices(struct talk *talk)
@@ -176,7 +176,7 @@ static enum app_exit show_new(struct talk *talk)
         size_t count = 0;
         if (!page ||
             show_rows(talk->app, talk->chat, range, page, &count, &talk->arena) != STATUS_OK) {
-            app_say("the profile cannot be read");
+            app_say(talk->app, "the profile cannot be read");
             return APP_FAILURE;
         }
         for (size_t i = 0; i < count; i++) {
@@ -215,8 +215,8 @@ static enum app_exit send_line(struct talk *talk, struct slice text)
     if (app->result.arrived && app->result.error) {
         hide(talk);
         talk->worst = app_is_broken(app, app->options.words[0])
-                          ? app_tell_broken(app->options.words[0])
-                          : app_tell_error(&app->result);
+                          ? app_tell_broken(app, app->options.words[0])
+                          : app_tell_error(app, &app->result);
         return APP_GOES_ON;
     }
     struct own *own = own_add(talk, slice_make(app->result.mid, ID_BYTES));
@@ -236,14 +236,14 @@ static enum app_exit on_line(struct talk *talk, struct slice text)
     if (text.bytes == 0)
         return APP_GOES_ON;
     if (!utf8_valid(text)) {
-        app_say("that line is not UTF-8; it was not sent");
+        app_say(talk->app, "that line is not UTF-8; it was not sent");
         talk->worst = APP_USAGE;
         return APP_GOES_ON;
     }
     if (talk->line.terminal && text.at[0] == '/' && text.bytes > 1 && text.at[1] != '/') {
         talk->quit = slice_equal(text, SLICE_LITERAL("/quit"));
         if (!talk->quit)
-            app_say("/quit ends the conversation; a message that begins with / begins with //");
+            app_note("/quit ends the conversation; a message that begins with / begins with //");
         return APP_GOES_ON;
     }
     if (talk->line.terminal && text.bytes > 1 && text.at[0] == '/')
@@ -276,7 +276,8 @@ static size_t unsent(const struct talk *talk)
 static enum app_exit ended(struct talk *talk)
 {
     if (unsent(talk)) {
-        app_say("%zu message(s) are kept on this device, and go out when parley next connects",
+        app_say(talk->app,
+                "%zu message(s) are kept on this device, and go out when parley next connects",
                 unsent(talk));
         return APP_NETWORK;
     }
@@ -309,7 +310,7 @@ static void tell_news(struct talk *talk)
     if (app->news[0] == '\0' && !app_must_wait(app, talk->chat, app->news, sizeof app->news))
         return;
     hide(talk);
-    app_say("%s", app->news);
+    app_note("%s", app->news);
     app->news[0] = '\0';
 }
 
@@ -391,7 +392,7 @@ enum app_exit command_chat(struct app *app)
     arena_init(&talk.arena, TALK_BYTES_MAX);
     line_open(&talk.line);
     if (talk.line.terminal)
-        app_say("talking with %s; Ctrl-D ends it", app->options.words[0]);
+        app_note("talking with %s; Ctrl-D ends it", app->options.words[0]);
     talk.hidden = true;
     begin_at_unread(&talk);
     ending = show_new(&talk);

@@ -63,8 +63,11 @@ int main(int argc, char **argv)
     (void)umask(077);
     assert_handler_set(on_assert);
     app.host.profile.lock_fd = -1;
-    if (!options_read(argc, argv, &app.options))
+    if (!options_read(argc, argv, &app.options)) {
+        app_say(&app, "%s", app.options.trouble);
+        app_tell_ending(&app, APP_USAGE);
         return APP_USAGE;
+    }
     if (app.options.help) {
         options_help(&app.options);
         return APP_OK;
@@ -73,5 +76,6 @@ int main(int argc, char **argv)
     app_close(&app);
     if (app.stopped_by)
         (void)raise(app.stopped_by);
+    app_tell_ending(&app, ending);
     return ending;
 }

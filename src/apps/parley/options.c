@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,37 +111,45 @@ void options_help(const struct options *options)
             printf("  --%s %s\n", option_table[i].name, option_table[i].help);
 }
 
-static bool number(const char *name, const char *text, uint64_t max, uint64_t *out)
+__attribute__((format(printf, 2, 3))) static bool wrong(struct options *out, const char *format,
+                                                        ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(out->trouble, sizeof out->trouble, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+static bool number(struct options *options, const char *name, const char *text, uint64_t max,
+                   uint64_t *out)
 {
     char *end;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
-    if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' || value > max) {
-        fprintf(stderr, "parley: --%s takes a number up to %llu, not '%s'\n", name,
-                (unsigned long long)max, text);
-        return false;
-    }
+    if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' || value > max)
+        return wrong(options, "--%s takes a number up to %llu, not '%s'", name,
+                     (unsigned long long)max, text);
     *out = value;
     return true;
 }
 
-static bool read_wait(const char *text, enum wait_for *out)
+static bool read_wait(struct options *options, const char *text)
 {
     static const char *const names[] = {"server", "delivered", "read"};
     for (size_t i = 0; i < 3; i++)
         if (strcmp(text, names[i]) == 0) {
-            *out = (enum wait_for)i;
+            options->wait = (enum wait_for)i;
             return true;
         }
-    fprintf(stderr, "parley: --wait takes server, delivered or read, not '%s'\n", text);
-    return false;
+    return wrong(options, "--wait takes server, delivered or read, not '%s'", text);
 }
 
 static bool number_option(int letter, const char *text, struct options *out)
 {
     uint64_t value = 0;
     const char *name = option_table[letter - OPTION_FIRST - 1].name;
-    if (!number(name, text, letter == OPTION_TIMEOUT ? 31536000 : 1000000000, &value))
+    if (!number(out, name, text, letter == OPTION_TIMEOUT ? 31536000 : 1000000000, &value))
         return false;
     switch (letter) {
     case OPTION_TIMEOUT:
@@ -170,7 +179,7 @@ static bool set_option(int letter, const char *text, struct options *out)
     case OPTION_DEVICE_NAME: out->device_name = text; break;
     case OPTION_MESSAGE: out->message = text; break;
     case OPTION_STDIN: out->message = "-"; break;
-    case OPTION_WAIT: return read_wait(text, &out->wait);
+    case OPTION_WAIT: return read_wait(out, text);
     case OPTION_FOLLOW: out->follow = true; break;
     case OPTION_INCLUDE_OWN: out->include_own = true; break;
     case OPTION_OFFLINE: out->offline = true; break;
@@ -186,46 +195,70 @@ static bool find_command(const char *word, struct options *out)
             out->command = (enum command_name)i;
             return true;
         }
-    fprintf(stderr, "parley: no command is called '%s'; parley --help lists them\n", word);
-    return false;
+    return wrong(out, "no command is called '%s'; parley --help lists them", word);
 }
 
-static bool check_words(const struct options *out)
+static bool check_words(struct options *out)
 {
-    if (out->words_count < command_table[out->command].words_min ||
-        out->words_count > command_table[out->command].words_max) {
-        fprintf(stderr, "usage: parley %s%s\n", command_table[out->command].name,
-                command_table[out->command].words);
-        return false;
-    }
+    const char *name = command_table[out->command].name;
+    const char *words = command_table[out->command].words;
+    if (out->words_count > command_table[out->command].words_max)
+        return wrong(out, "'%s' is one word too many; usage: parley %s%s",
+                     out->words[command_table[out->command].words_max], name, words);
+    if (out->words_count < command_table[out->command].words_min)
+        return wrong(out, "a word is missing; usage: parley %s%s", name, words);
     return true;
+}
+
+/* The word behind an option that takes one is another option: most likely the value was a variable
+ * of the shell, and empty. A secret may begin with -, so only whole names count. */
+static bool check_value(struct options *out, const char *name, const char *text)
+{
+    if (strcmp(name, "message") == 0)
+        return true; /* whatever a person wants to say */
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (strncmp(text, "--", 2) == 0 && strcmp(text + 2, option_table[i].name) == 0)
+            return wrong(out, "--%s has no value: the word behind it is %s", name, text);
+    if (strcmp(name, "invite") == 0 && text[0] == '\0')
+        return wrong(out, "the invite is empty; ask for one (parley invite, or parleyctl invite)");
+    return true;
+}
+
+static bool getopt_refused(struct options *out, int letter, const char *word)
+{
+    if (letter == ':')
+        return wrong(out, "%s has no value", word);
+    return wrong(out, "there is no option %s, or it takes no value; parley COMMAND --help", word);
 }
 
 static bool read_letters(int argc, char **argv, struct options *out, bool given[])
 {
     int letter;
-    while ((letter = getopt_long(argc, argv, "m:fh", long_options, NULL)) != -1) {
+    opterr = 0; /* its words would miss the JSON error */
+    while ((letter = getopt_long(argc, argv, ":m:fh", long_options, NULL)) != -1) {
         if (letter == 'm')
             letter = OPTION_MESSAGE;
         if (letter == 'f')
             letter = OPTION_FOLLOW;
         if (letter == 'h')
             letter = OPTION_HELP;
-        if (letter < OPTION_FIRST || !set_option(letter, optarg, out))
+        if (letter < OPTION_FIRST)
+            return getopt_refused(out, letter, argv[optind - 1]);
+        size_t at = (size_t)(letter - OPTION_FIRST - 1);
+        if ((long_options[at].has_arg && !check_value(out, option_table[at].name, optarg)) ||
+            !set_option(letter, optarg, out))
             return false;
-        given[letter - OPTION_FIRST - 1] = true;
+        given[at] = true;
     }
     return true;
 }
 
-static bool check_given(const struct options *out, const bool given[])
+static bool check_given(struct options *out, const bool given[])
 {
     for (size_t i = 0; i < OPTION_COUNT; i++)
-        if (given[i] && !(option_table[i].commands & (1u << out->command))) {
-            fprintf(stderr, "parley: %s takes no --%s\n", command_table[out->command].name,
-                    option_table[i].name);
-            return false;
-        }
+        if (given[i] && !(option_table[i].commands & (1u << out->command)))
+            return wrong(out, "%s takes no --%s", command_table[out->command].name,
+                         option_table[i].name);
     return true;
 }
 
@@ -240,20 +273,25 @@ static struct options defaults(void)
                             .days = 7};
 }
 
-bool options_read(int argc, char **argv, struct options *out)
+static bool read_all(int argc, char **argv, struct options *out)
 {
     bool given[OPTION_COUNT] = {false};
     *out = defaults();
     if (!read_letters(argc, argv, out, given))
         return false;
-    if (optind == argc) {
-        if (!out->help)
-            fprintf(stderr, "parley: say a command; parley --help lists them\n");
-        return out->help;
-    }
+    if (optind == argc)
+        return out->help || wrong(out, "say a command; parley --help lists them");
     if (!find_command(argv[optind++], out) || !check_given(out, given))
         return false;
     while (optind < argc && out->words_count < OPTIONS_WORDS_MAX)
         out->words[out->words_count++] = argv[optind++];
     return out->help || check_words(out);
+}
+
+bool options_read(int argc, char **argv, struct options *out)
+{
+    bool done = read_all(argc, argv, out);
+    for (int i = 1; i < argc && !done; i++) /* it may stand behind what is wrong */
+        out->json |= strcmp(argv[i], "--json") == 0;
+    return done;
 }

@@ -38,8 +38,9 @@ struct options {
     enum wait_for wait;
     const char *words[OPTIONS_WORDS_MAX]; /* behind the command */
     size_t words_count;
+    char trouble[200]; /* what was wrong */
 };
 
-/* False: it was wrong, and stderr says what; exit 2. */
+/* False: it was wrong, `trouble` says what, and only `json` counts; exit 2. */
 bool options_read(int argc, char **argv, struct options *out);
 void options_help(const struct options *options); /* on stdout */

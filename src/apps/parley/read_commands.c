@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * receive, chats, history, read. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ static enum app_exit sync_to_look(struct app *app)
     bool stepped;
     if (app->host.offline) {
         if (app->host.profile.read_only)
-            app_say("another parley uses this profile: this is what it has so far");
+            app_note("another parley uses this profile: this is what it has so far");
         return APP_GOES_ON;
     }
     if (!app->options.has_timeout)
@@ -29,7 +30,7 @@ static enum app_exit sync_to_look(struct app *app)
     while (ending == APP_GOES_ON && client_is_lazy(&app->host.client) && !app_is_over(app))
         ending = app_turn(app, UINT64_MAX, &stepped);
     if (ending == APP_NETWORK || ending == APP_IDENTITY) {
-        app_say("this is what is on this device");
+        app_say(app, "this is what is on this device");
         return APP_GOES_ON;
     }
     return ending;
@@ -134,7 +135,7 @@ static enum app_exit receive_all(struct receiver *receiver)
         while (receiver->shown[i] < upto && !is_enough(receiver)) {
             arena_reset(&receiver->arena);
             if (receive_page(receiver, chat, upto, &receiver->shown[i]) != STATUS_OK) {
-                app_say("the profile cannot be read or written");
+                app_say(receiver->app, "the profile cannot be read or written");
                 return APP_FAILURE;
             }
         }
@@ -161,8 +162,11 @@ static enum app_exit receive_on(struct receiver *receiver)
         ending = app_turn(app, UINT64_MAX, &stepped);
         if (ending != APP_GOES_ON)
             return ending;
-        if (!stepped && app_is_over(app))
+        if (!stepped && app_is_over(app)) {
+            if (!all_came(app))
+                app_say(app, "not all has come in time; try again, or with a longer --timeout");
             return all_came(app) ? APP_OK : APP_NETWORK;
+        }
     }
 }
 
@@ -259,16 +263,16 @@ enum app_exit command_chats(struct app *app)
     for (uint32_t i = 0; lines && i < client->chat_count && i < app->options.limit; i++)
         show_chat(app, &lines[i]);
     if (client->chat_count == 0)
-        app_say("no chats yet; begin one with: parley send @NAME -m \"hello\"");
+        app_note("no chats yet; begin one with: parley send @NAME -m \"hello\"");
     arena_deinit(&arena);
     return APP_OK;
 }
 
 /* ---- history ---- */
 
-static enum app_exit no_chat(const char *name)
+static enum app_exit no_chat(struct app *app, const char *name)
 {
-    app_say("there is no chat with %s on this device; parley chats lists them", name);
+    app_say(app, "there is no chat with %s on this device; parley chats lists them", name);
     return APP_USAGE;
 }
 
@@ -284,7 +288,7 @@ static enum app_exit show_history(struct app *app, const struct client_chat *cha
     struct shown *rows = ARENA_ARRAY(arena, struct shown, limit + 1);
     struct shown *open = ARENA_ARRAY(arena, struct shown, OUTBOX_ROWS);
     if (!rows || !open || show_rows(app, chat, range, rows, &count, arena) != STATUS_OK) {
-        app_say("the profile cannot be read");
+        app_say(app, "the profile cannot be read");
         return APP_FAILURE;
     }
     for (size_t i = 0; i < count; i++)
@@ -309,7 +313,7 @@ enum app_exit command_history(struct app *app)
         return ending;
     const struct client_chat *chat = app_chat_named(app, app->options.words[0]);
     if (!chat)
-        return no_chat(app->options.words[0]);
+        return no_chat(app, app->options.words[0]);
     struct arena arena;
     arena_init(&arena, ARENA_BYTES_MAX);
     ending = show_history(app, chat, &arena);
@@ -344,6 +348,28 @@ static uint64_t find_message(struct app *app, const struct client_chat *chat, co
     return found;
 }
 
+static void show_read(struct app *app, const struct client_chat *chat)
+{
+    if (app->options.json) {
+        struct json json;
+        json_begin(&json, app->line, APP_LINE_BYTES, "read");
+        json_id(&json, "chat_id", slice_make(chat->id, ID_BYTES));
+        json_number(&json, "read_upto", chat->own_read);
+        json_number(&json, "head", chat->head);
+        (void)app_write(json_end(&json));
+        return;
+    }
+    struct buf buf = buf_over(app->line, APP_LINE_BYTES);
+    buf_text(&buf, "@");
+    app_peer_name(app, chat, &buf);
+    buf_text(&buf, ": read up to message ");
+    buf_decimal(&buf, chat->own_read);
+    buf_text(&buf, " of ");
+    buf_decimal(&buf, chat->head);
+    buf_text(&buf, "\n");
+    (void)app_write(buf_slice(&buf));
+}
+
 static enum app_exit read_upto(struct app *app, const struct client_chat *chat, uint64_t upto)
 {
     struct pb_event_command command = {.body_case = PB_EVENT_COMMAND_BODY_READ};
@@ -354,17 +380,13 @@ static enum app_exit read_upto(struct app *app, const struct client_chat *chat, 
     while (ending == APP_GOES_ON && chat->read_wish) { /* until the server has it, too */
         ending = app_turn(app, UINT64_MAX, &stepped);
         if (ending == APP_GOES_ON && !stepped && app_is_over(app)) {
-            app_say("marked here; the server is told when parley next connects");
+            app_say(app, "marked here; the server is told when parley next connects");
             return APP_NETWORK;
         }
     }
-    if (ending != APP_GOES_ON || !app->options.json)
-        return ending == APP_GOES_ON ? APP_OK : ending;
-    struct json json;
-    json_begin(&json, app->line, APP_LINE_BYTES, "read");
-    json_id(&json, "chat_id", slice_make(chat->id, ID_BYTES));
-    json_number(&json, "read_upto", chat->own_read);
-    (void)app_write(json_end(&json));
+    if (ending != APP_GOES_ON)
+        return ending;
+    show_read(app, chat);
     return APP_OK;
 }
 
@@ -377,12 +399,18 @@ enum app_exit command_read(struct app *app)
         return ending;
     const struct client_chat *chat = app_chat_named(app, app->options.words[0]);
     if (!chat)
-        return no_chat(app->options.words[0]);
-    uint64_t upto =
-        app->options.words_count == 2 ? find_message(app, chat, app->options.words[1]) : chat->head;
-    if (upto == 0) {
-        app_say("there is no message '%s' in this chat", app->options.words[1]);
+        return no_chat(app, app->options.words[0]);
+    const char *id = app->options.words_count == 2 ? app->options.words[1] : NULL;
+    uint64_t upto = id ? find_message(app, chat, id) : chat->head;
+    if (id && (upto == 0 || upto > chat->head)) { /* a mark is never moved by a typing error */
+        app_say(app,
+                "there is no message '%s' in this chat, and nothing was marked; the newest is "
+                "%" PRIu64,
+                id, chat->head);
         return APP_USAGE;
     }
-    return read_upto(app, chat, upto);
+    if (upto > 0)
+        return read_upto(app, chat, upto);
+    show_read(app, chat); /* an empty chat */
+    return APP_OK;
 }

@@ -44,25 +44,26 @@ static size_t read_stdin(uint8_t *out)
     return bytes;
 }
 
-static bool check_text(const uint8_t *text, size_t bytes)
+static bool check_text(struct app *app, const uint8_t *text, size_t bytes)
 {
     if (bytes > TEXT_BYTES_MAX)
-        app_say("that is too long: 16 KiB of text at most; nothing was sent");
+        app_say(app, "that is too long: 16 KiB of text at most; nothing was sent");
     else if (bytes == 0)
-        app_say("the text is empty; nothing was sent");
+        app_say(app, "the text is empty; nothing was sent");
     else if (!utf8_valid(slice_make(text, bytes)))
-        app_say("the text is not UTF-8; nothing was sent");
+        app_say(app, "the text is not UTF-8; nothing was sent");
     else
         return true;
     return false;
 }
 
 /* The text: -m, or all of stdin; false: told. */
-static bool read_text(const struct options *options, uint8_t *out, size_t *bytes)
+static bool read_text(struct app *app, uint8_t *out, size_t *bytes)
 {
+    const struct options *options = &app->options;
     *bytes = 0;
     if (!options->message) {
-        app_say("say what: -m TEXT, or -m - to read it from stdin");
+        app_say(app, "say what: -m TEXT, or -m - to read it from stdin");
         return false;
     }
     if (strcmp(options->message, "-") != 0) {
@@ -73,7 +74,7 @@ static bool read_text(const struct options *options, uint8_t *out, size_t *bytes
     } else {
         *bytes = read_stdin(out);
     }
-    return check_text(out, *bytes);
+    return check_text(app, out, *bytes);
 }
 
 static void show(struct sender *sender, struct sending *sending)
@@ -125,11 +126,11 @@ static void on_result(struct sender *sender, const struct pb_notice_result *resu
                 memcpy(told.detail, detail.at, detail.bytes);
             sending->refused = true;
             if (app_is_broken(sender->app, sending->to)) {
-                sending->ending = app_tell_broken(sending->to);
+                sending->ending = app_tell_broken(sender->app, sending->to);
                 return;
             }
-            fprintf(stderr, "parley: not sent to %s:\n", sending->to);
-            sending->ending = app_tell_error(&told);
+            app_say(sender->app, "not sent to %s:", sending->to);
+            sending->ending = app_tell_error(sender->app, &told);
             return;
         }
         (void)id_take(sending->mid, result->mid);
@@ -150,9 +151,9 @@ static void on_tick(struct sender *sender, const struct pb_notice_tick *tick)
         if (tick->tick != PB_TICK_FAILED)
             continue;
         struct app_result told = {.error = tick->reason};
-        fprintf(stderr, "parley: refused, for good:\n");
+        app_say(sender->app, "refused, for good:");
         sending->refused = true;
-        sending->ending = app_tell_error(&told);
+        sending->ending = app_tell_error(sender->app, &told);
     }
 }
 
@@ -172,14 +173,14 @@ static void on_notices(struct sender *sender)
             sending->answered ? client_chat_find(&sender->app->host.client, sending->chat) : NULL;
         char news[160];
         if (waiting && app_must_wait(sender->app, waiting, news, sizeof news))
-            app_say("%s", news);
+            app_note("%s", news);
         const struct client_chat *chat =
             sending->cseq ? client_chat_find(&sender->app->host.client, sending->chat) : NULL;
         if (chat && !sending->refused)
             raise_tick(sender, sending, client_tick(chat, sending->cseq));
         if (!chat && !sending->refused && app_is_broken(sender->app, sending->to)) {
             sending->refused = true; /* kept, but it will not go */
-            sending->ending = app_tell_broken(sending->to);
+            sending->ending = app_tell_broken(sender->app, sending->to);
         }
     }
 }
@@ -208,14 +209,16 @@ static enum app_exit unfinished(const struct sender *sender, enum app_exit endin
         if (is_done(sender, sending)) {
             some = some || !sending->refused;
         } else if (!sending->answered) {
-            app_say("nothing was sent to %s, nor kept: the name could not be looked up; try again",
+            app_say(sender->app,
+                    "nothing was sent to %s, nor kept: the name could not be looked up; try again",
                     sending->to);
         } else if (sending->tick == PB_TICK_CLOCK) {
-            app_say("the message to %s is kept on this device, and goes out when parley next "
+            app_say(sender->app,
+                    "the message to %s is kept on this device, and goes out when parley next "
                     "connects; do not send it again",
                     sending->to);
         } else {
-            app_say("the message to %s is sent, but was not %s in time", sending->to,
+            app_say(sender->app, "the message to %s is sent, but was not %s in time", sending->to,
                     sender->app->options.wait == WAIT_READ ? "read" : "delivered");
         }
     }
@@ -271,7 +274,7 @@ enum app_exit command_send(struct app *app)
     uint8_t text[TEXT_BYTES_MAX + 1];
     size_t bytes;
     struct sender sender = {.app = app};
-    if (app->options.words_count > TO_MAX || !read_text(&app->options, text, &bytes))
+    if (app->options.words_count > TO_MAX || !read_text(app, text, &bytes))
         return APP_USAGE;
     enum app_exit ending = app_open(app, PROFILE_USE);
     return ending == APP_GOES_ON ? go(&sender, slice_make(text, bytes)) : ending;
