@@ -359,10 +359,10 @@ void sync_push(struct client *client, const struct pb_push *push)
      * was on its way before would be to acknowledge more than the server has begun to send. */
     if (client->syncing || push->useq <= client->useq)
         return;
-    if (push->prev_useq != client->useq)
-        sync_repair(client);
-    else
+    if (push->prev_useq == client->useq)
         (void)take(client, push);
+    else if (!client->need_repair) /* else it is planned: the server asked to wait */
+        sync_repair(client);
 }
 
 void sync_repair(struct client *client)
