@@ -18,7 +18,7 @@
 #define RUNS_TO_FILL  100u /* an outbox that is full at a snapshot: rare */
 
 struct run_options {
-    uint64_t seed, seeds, until_us;
+    uint64_t seed, seeds, until_us, least;
     uint32_t scale;
     bool trace, quiet, marks, fleet, help;
     const char *history;
@@ -212,22 +212,17 @@ static bool number(const char *text, uint64_t *out)
 static bool read_options(int argc, char *const argv[], struct run_options *options)
 {
     static const struct option longs[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"seeds", required_argument, NULL, 'n'},
-        {"until", required_argument, NULL, 'u'},
-        {"scale", required_argument, NULL, 'c'},
-        {"world", required_argument, NULL, 'w'},
-        {"history", required_argument, NULL, 'h'},
-        {"trace", no_argument, NULL, 't'},
-        {"quiet", no_argument, NULL, 'q'},
-        {"marks", no_argument, NULL, 'm'},
-        {"help", no_argument, NULL, 'H'},
-        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
+        {"until", required_argument, NULL, 'u'}, {"scale", required_argument, NULL, 'c'},
+        {"world", required_argument, NULL, 'w'}, {"history", required_argument, NULL, 'h'},
+        {"trace", no_argument, NULL, 't'},       {"quiet", no_argument, NULL, 'q'},
+        {"marks", no_argument, NULL, 'm'},       {"help", no_argument, NULL, 'H'},
+        {"least", required_argument, NULL, 'l'}, {NULL, 0, NULL, 0},
     };
     *options = (struct run_options){.seed = 1, .seeds = 1, .scale = 1000};
     uint64_t value = 0;
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
-        bool wants = c == 's' || c == 'n' || c == 'u' || c == 'c';
+        bool wants = c == 's' || c == 'n' || c == 'u' || c == 'c' || c == 'l';
         if (c == '?' || (wants && !number(optarg, &value)))
             return false;
         switch (c) {
@@ -235,6 +230,7 @@ static bool read_options(int argc, char *const argv[], struct run_options *optio
         case 'n': options->seeds = value; break;
         case 'u': options->until_us = value * 1000; break;
         case 'c': options->scale = (uint32_t)value; break;
+        case 'l': options->least = value; break;
         case 'h': options->history = optarg; break;
         case 't': options->trace = true; break;
         case 'q': options->quiet = true; break;
@@ -266,10 +262,12 @@ static const char help[] =
     "  --trace                print every event; without it the last ones before a violation\n"
     "  --history FILE         write what the devices saw, for check\n"
     "  --quiet                a line only for a seed that fails\n"
+    "  --least MESSAGES       fewer in all the seeds is a failure\n"
     "  --marks                which faults fired; one that was on and never fired is a failure\n"
     "\n"
     "The same seed gives the same world: its hash is printed.\n"
-    "Exit: 0 no violation, 1 a violation or a fault that never fired, 2 not understood.\n";
+    "Exit: 0 no violation, 1 a violation, a fault that never fired or too few messages, 2 not "
+    "understood.\n";
 
 int run_main(int argc, char *const argv[])
 {
@@ -292,5 +290,9 @@ int run_main(int argc, char *const argv[])
     memory_free(run);
     /* A few seeds cannot reach every mark: only who asks for the marks wants them all. */
     bool all_fired = options.seeds == 1 || print_sums(&sums, options.marks) || !options.marks;
-    return well && all_fired ? 0 : 1;
+    bool enough = sums.sends >= options.least;
+    if (!enough)
+        (void)printf("TOO FEW: %llu messages, at least %llu are asked for: raise the seeds\n",
+                     (unsigned long long)sums.sends, (unsigned long long)options.least);
+    return well && all_fired && enough ? 0 : 1;
 }
