@@ -96,6 +96,8 @@ enum effect_kind {
     /* close_code, reason; output goes out first; CLOSED follows. The last effect */
     EFFECT_CLOSE,
     EFFECT_ALARM, /* alarm, claim: something an operator must know */
+    /* rate, key: the attempt was no guess; what it took (session_rate_named) is given back */
+    EFFECT_RATE_BACK,
 };
 
 enum session_alarm {
@@ -123,6 +125,7 @@ struct effect {
     size_t reads_count;
     bool verify;
     struct slice hash;
+    uint8_t rate; /* RATE_BACK: enum rate_class */
     uint64_t at_mono_ms;
     uint16_t close_code;
     const char *reason; /* static text */

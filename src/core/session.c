@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 #include "core/command.h"
+#include "core/username.h"
 
 #define ATTACH_RETRY_MS 2000u
 #define LIMITS_DEVICES  8u
@@ -92,6 +93,8 @@ static bool refuse(struct step *step, const struct command *command, const struc
         step_error_retry(step, frame->req, PB_ERROR_CODE_BUSY, BUSY_RETRY_MS);
     else
         return false;
+    if (step->event->limit_retry_ms == 0 && session->state == SESSION_WELCOMED)
+        step_rate_back(step, step->event->bytes);
     if (sends)
         send_stall(step, frame->body.send.chat_id);
     return true;
@@ -138,8 +141,10 @@ static void on_rows_failed(struct step *step)
         session->syncing = false;
     if (ticket->op == PB_FRAME_BODY_SNAPSHOT)
         session->paging = false;
-    if (ticket->op == PB_FRAME_BODY_LOGIN || ticket->op == PB_FRAME_BODY_HELLO)
+    if (ticket->op == PB_FRAME_BODY_LOGIN || ticket->op == PB_FRAME_BODY_HELLO) {
         session->signing_in = false;
+        step_rate_back(step, step->event->held);
+    }
     if (ticket->op == PB_FRAME_BODY_CHAT_CREATE)
         session->creating = false;
     step_error_retry(step, ticket->req, PB_ERROR_CODE_BUSY, BUSY_RETRY_MS);
@@ -170,8 +175,10 @@ static void on_hashed(struct step *step)
         command->on_hashed(step);
         return;
     }
-    if (command->states & IN(SESSION_WELCOMED))
+    if (command->states & IN(SESSION_WELCOMED)) {
         step->session->signing_in = false;
+        step_rate_back(step, step->event->held);
+    }
     step_error_retry(step, step->event->ticket.req, PB_ERROR_CODE_BUSY, BUSY_RETRY_MS);
 }
 
@@ -337,6 +344,22 @@ enum rate_class session_rate(struct slice frame)
         key |= i + 1 < frame.bytes ? (uint32_t)(frame.at[i + 1] & 0x7f) << 7 : 0;
     const struct command *command = command_find(key >> 3);
     return command == NULL ? RATE_NONE : command->rate;
+}
+
+enum rate_class session_rate_named(struct slice bytes, struct arena *arena, uint8_t key[ID_BYTES])
+{
+    struct pb_frame frame;
+    enum rate_class class = session_rate(bytes);
+    memset(key, 0, ID_BYTES);
+    if ((class != RATE_LOGIN && class != RATE_REGISTER) ||
+        pb_frame_decode(bytes, arena, &frame) != STATUS_OK)
+        return RATE_NONE;
+    if (frame.body_case == PB_FRAME_BODY_REGISTER)
+        return frame.body.register_.invite.bytes > 0 ? RATE_INVITE_GUESS : RATE_NONE;
+    if (frame.body_case != PB_FRAME_BODY_LOGIN)
+        return RATE_NONE;
+    username_key(frame.body.login.username, key);
+    return RATE_LOGIN_ACCOUNT;
 }
 
 void session_check(const struct session *session, const struct session_config *config)

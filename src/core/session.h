@@ -45,8 +45,10 @@ enum rate_class {
     RATE_SEND,
     RATE_LOOKUP,
     RATE_INVITE,
-    RATE_READ,  /* HISTORY, SNAPSHOT, SYNC, MARKS, DEVLIST_GET, VAULT_GET */
-    RATE_WRITE, /* DEVLIST_PUT, VAULT_PUT, CHAT_CREATE, READ, DELIVERED */
+    RATE_READ,          /* HISTORY, SNAPSHOT, SYNC, MARKS, DEVLIST_GET, VAULT_GET */
+    RATE_WRITE,         /* DEVLIST_PUT, VAULT_PUT, CHAT_CREATE, READ, DELIVERED */
+    RATE_LOGIN_ACCOUNT, /* LOGIN, by name and address: wrong passwords */
+    RATE_INVITE_GUESS,  /* REGISTER with an invite, by address: wrong invites */
     RATE_CLASSES
 };
 
@@ -104,7 +106,7 @@ struct session {
     uint64_t handle; /* the runtime's name for it: in Origin and Rpc */
     uint8_t state;   /* enum session_state */
     uint8_t offences, in_flight;
-    bool signing_in, enrolled, lazy, read_only;
+    bool signing_in, invited, enrolled, lazy, read_only;
     bool tail_reading, syncing, snapshot, creating, window_shut, head_reading, paging;
     uint32_t log_epoch, hello_req;
     user_id user;
@@ -140,6 +142,12 @@ void session_step(struct session *session, const struct session_config *config,
 /* Rate class of a frame, from its first bytes; RATE_NONE if it cannot be told. The runtime asks its
  * limiter and puts the verdict into event.limit_retry_ms. */
 enum rate_class session_rate(struct slice frame);
+
+/* What else a stranger's frame counts against, beside its address: the name that a LOGIN gives,
+ * known or not (`key`), or that a REGISTER shows an invite (zeros). RATE_NONE: nothing. The runtime
+ * takes one by address and key together; EFFECT_RATE_BACK gives it back when nothing wrong was
+ * tried. */
+enum rate_class session_rate_named(struct slice frame, struct arena *arena, uint8_t key[ID_BYTES]);
 
 /* Asserts the invariants. */
 void session_check(const struct session *session, const struct session_config *config);

@@ -25,6 +25,7 @@ static bool busy_signing_in(struct step *step, uint32_t req)
     if (!step->session->signing_in)
         return false;
     step_error_retry(step, req, PB_ERROR_CODE_BUSY, BUSY_RETRY_MS);
+    step_rate_back(step, step->event->bytes);
     return true;
 }
 
@@ -63,7 +64,9 @@ void register_on_frame(struct step *step, const struct pb_frame *frame)
         step->session->signing_in = true;
         step_hash(step, asked->password, step_ticket(PB_FRAME_BODY_REGISTER, frame->req),
                   step->event->bytes);
+        return;
     }
+    step_rate_back(step, step->event->bytes); /* no invite was tried */
 }
 
 void register_on_hashed(struct step *step)
@@ -72,10 +75,12 @@ void register_on_hashed(struct step *step)
     struct pb_frame frame;
     if (!step_held_frame(step, &frame) || !step_wait(step, frame.req, PB_FRAME_BODY_REGISTER)) {
         session->signing_in = false;
+        step_rate_back(step, step->event->held);
         return;
     }
     const struct pb_register *asked = &frame.body.register_;
     memcpy(session->user.at, step->event->entropy, ID_BYTES);
+    session->invited = asked->invite.bytes > 0;
     uint8_t invite_hash[SHA256_BYTES];
     crypto_sha256(&asked->invite, 1, invite_hash);
     struct pb_account account = {.body_case = PB_ACCOUNT_BODY_REGISTER};
@@ -87,12 +92,22 @@ void register_on_hashed(struct step *step)
     step_submit_account(step, &account, frame.req, PB_FRAME_BODY_REGISTER);
 }
 
+/* Its frame is gone by now; what it took is known without it. */
+static void invite_was_right(struct step *step)
+{
+    static const uint8_t nothing_named[ID_BYTES];
+    if (step->session->invited)
+        step_rate_give(step, RATE_INVITE_GUESS, nothing_named);
+}
+
 void register_on_outcome(struct step *step, const struct pb_outcome *outcome)
 {
     struct session *session = step->session;
     if (session->state != SESSION_WELCOMED)
         return;
     session->signing_in = false;
+    if (outcome->error != PB_ERROR_CODE_INVITE_USED)
+        invite_was_right(step);
     if (outcome->code == PB_OUTCOME_CODE_OK)
         grant(step, outcome->req, 0, 0);
     else {
@@ -151,6 +166,7 @@ void login_on_hashed(struct step *step)
         step_error(step, ticket->req, PB_ERROR_CODE_AUTH);
         return;
     }
+    step_rate_back(step, step->event->held);
     memcpy(session->user.at, ticket->id, ID_BYTES);
     grant(step, ticket->req, ticket->a, ticket->b);
 }

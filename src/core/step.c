@@ -204,6 +204,23 @@ void step_alarm(struct step *step, enum session_alarm alarm, uint64_t claim, uin
     effect->head = head;
 }
 
+void step_rate_give(struct step *step, enum rate_class class, const uint8_t key[ID_BYTES])
+{
+    struct effect *effect = effect_add(step, EFFECT_RATE_BACK);
+    if (effect == NULL)
+        return;
+    effect->rate = (uint8_t) class;
+    memcpy(effect->key, key, ID_BYTES);
+}
+
+void step_rate_back(struct step *step, struct slice frame)
+{
+    uint8_t key[ID_BYTES];
+    enum rate_class class = session_rate_named(frame, step->arena, key);
+    if (class != RATE_NONE)
+        step_rate_give(step, class, key);
+}
+
 bool step_held_frame(struct step *step, struct pb_frame *frame)
 {
     enum status status = pb_frame_decode(step->event->held, step->arena, frame);

@@ -58,6 +58,9 @@ void step_read_keys(struct step *step, const struct row_key *keys, size_t keys_c
 void step_verify(struct step *step, struct slice password, struct slice hash, struct ticket ticket,
                  struct slice held);
 void step_hash(struct step *step, struct slice password, struct ticket ticket, struct slice held);
+/* The frame (its bytes) tried nothing wrong: what it took by its name or invite goes back. */
+void step_rate_back(struct step *step, struct slice frame);
+void step_rate_give(struct step *step, enum rate_class class, const uint8_t key[ID_BYTES]);
 void step_rpc(struct step *step, const struct pb_rpc *rpc);
 void step_alarm(struct step *step, enum session_alarm alarm, uint64_t claim, uint64_t head);
 

@@ -238,10 +238,7 @@ static void frame_in(struct gateway *gateway, struct slab_handle handle, struct 
                      struct slice frame)
 {
     struct event event = {.kind = EVENT_FRAME, .bytes = frame};
-    enum rate_class class = session_rate(frame);
-    const uint8_t *key = ID_IS_ZERO(conn->session.user) ? conn->peer : conn->session.user.at;
-    event.limit_retry_ms = limiter_take(&gateway->limiter, (uint8_t) class, key, mono_ms(gateway));
-    gateway->counts.limited += event.limit_retry_ms > 0;
+    event.limit_retry_ms = conn_rate(gateway, conn, frame);
     gateway->counts.frames_in++;
     conn_step(gateway, handle, &event);
 }

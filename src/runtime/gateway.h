@@ -21,11 +21,12 @@
 #include "ports/bus.h"
 #include "ports/clock.h"
 #include "ports/entropy.h"
+#include "ports/limits.h"
 #include "ports/net.h"
 #include "ports/password.h"
 #include "ports/rpc.h"
 #include "ports/store.h"
-#include "runtime/limiter.h"
+#include "base/limiter.h"
 #include "runtime/output.h"
 #include "wire/ws.h"
 
@@ -50,8 +51,10 @@ struct gateway_options {
     size_t origins_count;
     struct slice discovery;     /* body of /.well-known/parley */
     const struct limit *limits; /* RATE_CLASSES of them */
-    uint32_t http_ms;           /* to the end of the request head, from accept */
-    uint32_t write_stall_ms;    /* output that does not move */
+    /* counts the classes that fail closed for all shards of a process; NULL: each for itself */
+    struct limits *limits_shared;
+    uint32_t http_ms;        /* to the end of the request head, from accept */
+    uint32_t write_stall_ms; /* output that does not move */
 };
 
 /* Counters for metrics; gauges are conns.used, operations.used, timers.slab.used. */

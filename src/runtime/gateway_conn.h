@@ -59,6 +59,12 @@ void conn_linger(struct gateway *gateway, struct slab_handle handle, struct gate
 
 void conn_arm(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn);
 
+/* Count a frame against its limits: 0, or the ms to wait (then it was one too many). */
+uint32_t conn_rate(struct gateway *gateway, struct gateway_conn *conn, struct slice frame);
+/* EFFECT_RATE_BACK: what the frame took by what it named is given back. */
+void conn_rate_back(struct gateway *gateway, const struct gateway_conn *conn,
+                    const struct effect *effect);
+
 /* Execute the effects of one step, in their order. */
 void effects_run(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn,
                  const struct effects *effects);

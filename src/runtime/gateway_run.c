@@ -218,6 +218,7 @@ static void effect_run(struct gateway *gateway, struct slab_handle handle,
         break;
     case EFFECT_CLOSE: run_close(gateway, handle, conn, effect); break;
     case EFFECT_ALARM: run_alarm(gateway, effect); break;
+    case EFFECT_RATE_BACK: conn_rate_back(gateway, conn, effect); break;
     }
 }
 

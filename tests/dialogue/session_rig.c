@@ -119,6 +119,7 @@ static void take_effect(struct rig *rig, const struct effect *effect)
         rig->alarm = effect->alarm;
         rig->alarms_count++;
         break;
+    case EFFECT_RATE_BACK: rig->given[effect->rate]++; break;
     }
     assert(rig->submits_count < RIG_LIST && rig->reads_count < RIG_LIST &&
            rig->passwords_count < RIG_LIST && rig->rpcs_count < RIG_LIST);

@@ -26,6 +26,7 @@ struct rig {
     struct pb_rpc rpcs[RIG_LIST];
     size_t rpcs_count;
     size_t alarms_count, reads_done;
+    size_t given[RATE_CLASSES]; /* back */
     enum session_alarm alarm;
     uint16_t close_code; /* 0 = not closed */
     uint64_t mono_ms, armed_ms;

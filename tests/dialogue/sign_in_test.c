@@ -65,10 +65,15 @@ static void a_refused_sign_up_may_be_repeated(void **state)
     rig_hashed(rig, 0, false);
     rig_outcome(rig, 3, false, PB_ERROR_CODE_NAME_TAKEN, 0);
     rig_expect_error(rig, 3, PB_ERROR_CODE_NAME_TAKEN);
+    assert_int_equal(rig->given[RATE_INVITE_GUESS], 1); /* the invite was not at fault */
     sign_up(rig, "bob", "a long enough password", "secret");
     rig_hashed(rig, 1, false);
     rig_appended(rig, 1, STATUS_TIMEOUT);
     rig_expect_error(rig, 3, PB_ERROR_CODE_RETRY);
+    sign_up(rig, "bob", "a long enough password", "secret");
+    rig_hashed(rig, 2, false);
+    rig_outcome(rig, 3, false, PB_ERROR_CODE_INVITE_USED, 0);
+    assert_int_equal(rig->given[RATE_INVITE_GUESS], 1);
     rig->config.sign_up = POLICY_CLOSED;
     sign_up(rig, "bob", "a long enough password", "secret");
     rig_expect_error(rig, 3, PB_ERROR_CODE_SIGN_UP_CLOSED);
@@ -106,8 +111,10 @@ static void wrong_name_and_wrong_password_are_one(void **state)
     assert_true(slice_equal(rig->passwords[2].hash, SLICE_LITERAL("$real$")));
     rig_hashed(rig, 2, false);
     rig_expect_error(rig, 4, PB_ERROR_CODE_AUTH);
+    assert_int_equal(rig->given[RATE_LOGIN_ACCOUNT], 0); /* wrong ones are counted */
     log_in(rig, "ann");
     rig_hashed(rig, 3, true);
+    assert_int_equal(rig->given[RATE_LOGIN_ACCOUNT], 1);
     (void)rig_last(rig, PB_FRAME_BODY_GRANTED);
     struct pb_frame frame = {.req = 5, .body_case = PB_FRAME_BODY_DEVLIST_PUT};
     frame.body.devlist_put.dl = SLICE_LITERAL("list");

@@ -45,14 +45,16 @@ static void start_shard(struct node *node, uint32_t number, const struct node_op
                                   .rpc = &at->rpc.port,
                                   .password = &at->passwords.port,
                                   .entropy = system_entropy()};
-    struct shard_options shard = {.gateway = {.connections_max = options->connections_max,
-                                              .operations_max = options->operations_max,
-                                              .discovery = SLICE_LITERAL("{}"),
-                                              .limits = limits,
-                                              .write_stall_ms = 30000},
-                                  .roles = number == 0 ? ROLES_ALL : ROLE_BIT(ROLE_GATEWAY),
-                                  .processor_store = &node->processor_store.port,
-                                  .devices_max = 16};
+    struct shard_options shard = {
+        .gateway = {.connections_max = options->connections_max,
+                    .operations_max = options->operations_max,
+                    .discovery = SLICE_LITERAL("{}"),
+                    .limits = options->limits != NULL ? options->limits : limits,
+                    .limits_shared = options->limits_shared,
+                    .write_stall_ms = 30000},
+        .roles = number == 0 ? ROLES_ALL : ROLE_BIT(ROLE_GATEWAY),
+        .processor_store = &node->processor_store.port,
+        .devices_max = 16};
     session_config_init(&shard.session);
     shard.session.gateway = node->links.instance;
     shard.session.shard = number;
@@ -89,7 +91,8 @@ bool node_turn(struct node *node, int64_t wait_ms)
 {
     bool any = false;
     for (uint32_t i = 0; i < node->shards_count; i++)
-        any = shard_turn(&node->shards[i].shard, i == 0 ? wait_ms : 0) || any;
+        if (i + 1 != node->asleep)
+            any = shard_turn(&node->shards[i].shard, i == 0 ? wait_ms : 0) || any;
     return any;
 }
 

@@ -37,12 +37,15 @@ struct node {
     struct ring_links links;
     struct node_shard shards[NODE_SHARDS_MAX];
     uint32_t shards_count;
+    uint32_t asleep; /* 1 + the shard that does not turn: another takes what comes; 0: none */
 };
 
 struct node_options {
     uint32_t shards, connections_max, operations_max;
     enum sign_up_policy sign_up;
-    struct clock_port *clock; /* of the shards; NULL: the system's */
+    const struct limit *limits;   /* NULL: none */
+    struct limits *limits_shared; /* of all shards; NULL: each for itself */
+    struct clock_port *clock;     /* of the shards; NULL: the system's */
 };
 
 /* A new folder, then node_start; the clients' sockets outlive restarts. */

@@ -18,7 +18,7 @@
 static const struct limit limits[RATE_CLASSES] = {
     [RATE_SEND] = {.size = 50, .back_ms = 10},  [RATE_LOOKUP] = {.size = 5, .back_ms = 500},
     [RATE_READ] = {.size = 20, .back_ms = 100}, [RATE_WRITE] = {.size = 20, .back_ms = 50},
-    [RATE_LOGIN] = {.size = 3, .back_ms = 500},
+    [RATE_LOGIN] = {.size = 3, .back_ms = 500}, [RATE_LOGIN_ACCOUNT] = {.size = 3, .back_ms = 500},
 };
 
 static struct machine *machine_of(struct cluster *cluster)

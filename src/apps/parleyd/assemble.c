@@ -21,6 +21,10 @@ static void limits_fill(struct node *node)
     struct limit *limits = node->limits;
     limits[RATE_REGISTER] = (struct limit){config->register_burst, config->register_back_ms, true};
     limits[RATE_LOGIN] = (struct limit){config->login_burst, config->login_back_ms, true};
+    limits[RATE_LOGIN_ACCOUNT] =
+        (struct limit){config->login_account_burst, config->login_account_back_ms, true};
+    limits[RATE_INVITE_GUESS] =
+        (struct limit){config->invite_guess_burst, config->invite_guess_back_ms, true};
     limits[RATE_SEND] = (struct limit){config->send_burst, config->send_back_ms, false};
     limits[RATE_LOOKUP] = (struct limit){config->lookup_burst, config->lookup_back_ms, true};
     limits[RATE_INVITE] = (struct limit){config->invite_burst, config->invite_back_ms, true};
@@ -102,6 +106,7 @@ static struct shard_options shard_options_of(struct node *node, uint32_t number,
                                                 .origins_count = node->origins_count,
                                                 .discovery = slice_text(node->discovery),
                                                 .limits = node->limits,
+                                                .limits_shared = &node->limits_shared.port,
                                                 .http_ms = config->http_ms,
                                                 .write_stall_ms = config->write_stall_ms},
                                     .roles = number == 0 ? ROLES_ALL : ROLE_BIT(ROLE_GATEWAY),
@@ -158,7 +163,11 @@ enum status assemble_shards(struct node *node, struct failure *failure)
     discovery_fill(node);
     while (instance == 0)
         system_entropy()->vtable->fill(system_entropy(), (uint8_t *)&instance, sizeof instance);
-    enum status status = memory_db_open(&node->db, (size_t)node->config->store_mib << 20);
+    uint8_t seed[SIPHASH_SEED_BYTES];
+    system_entropy()->vtable->fill(system_entropy(), seed, sizeof seed);
+    enum status status = shared_limits_open(&node->limits_shared, node->limits, RATE_CLASSES, seed);
+    if (status == STATUS_OK)
+        status = memory_db_open(&node->db, (size_t)node->config->store_mib << 20);
     if (status == STATUS_OK)
         status = ring_links_open(&node->links, node->shards_count, instance, facts);
     if (status != STATUS_OK)
@@ -189,6 +198,7 @@ void assemble_close(struct node *node)
         if (i > 0)
             epoll_close(&at->net);
     }
+    shared_limits_close(&node->limits_shared);
     if (node->links.shards > 0)
         ring_links_close(&node->links);
     if (node->db.head != NULL)

@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "adapters/epoll/epoll.h"
+#include "adapters/limits/shared_limits.h"
 #include "adapters/log/log.h"
 #include "adapters/memory/memory_store.h"
 #include "adapters/password/pool.h"
@@ -73,6 +74,7 @@ struct node {
     struct node_shard *shards;
     uint32_t shards_count;
     struct limit limits[RATE_CLASSES];
+    struct shared_limits limits_shared;
     struct slice origins[NODE_ORIGINS_MAX];
     size_t origins_count;
     char discovery[1024];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runtime/limiter.h"
+#include "base/limiter.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,6 +48,23 @@ static void keys_and_classes_do_not_share(void **state)
         assert_int_equal(limiter_take(*state, FREE, anna, 0), 0);
 }
 
+static void what_is_given_back_was_never_taken(void **state)
+{
+    struct limiter *limiter = *state;
+    limiter_give(limiter, LOGIN, anna); /* nothing was taken: nothing is gained */
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(limiter_take(limiter, LOGIN, anna, 0), 0);
+        limiter_give(limiter, LOGIN, anna);
+    }
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(limiter_take(limiter, LOGIN, anna, 1), 0);
+    assert_true(limiter_take(limiter, LOGIN, anna, 1) > 0);
+    limiter_give(limiter, LOGIN, anna);
+    assert_int_equal(limiter_take(limiter, LOGIN, anna, 1), 0);
+    assert_true(limiter_take(limiter, LOGIN, anna, 1) > 0);
+    limiter_give(limiter, FREE, anna);
+}
+
 static void full_of_strangers_closed_classes_refuse_until_buckets_fill(void **state)
 {
     struct limiter *limiter = *state;
@@ -67,6 +84,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_burst_then_one_back_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(keys_and_classes_do_not_share, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_given_back_was_never_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(full_of_strangers_closed_classes_refuse_until_buckets_fill,
                                         setup, teardown),
     };

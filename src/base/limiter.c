@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runtime/limiter.h"
+#include "base/limiter.h"
 
 #include <string.h>
 
@@ -34,6 +34,21 @@ static void sweep(struct limiter *limiter, uint64_t mono_ms)
     for (uint32_t i = 0; i < count; i++)
         (void)map_remove(&limiter->buckets, full[i], NULL);
     limiter->swept_ms = mono_ms;
+}
+
+void limiter_give(struct limiter *limiter, uint8_t class, const uint8_t key[ID_BYTES])
+{
+    assert(class < limiter->limits_count);
+    const struct limit *limit = &limiter->limits[class];
+    uint8_t bucket[LIMITER_KEY_BYTES];
+    uint64_t full_ms;
+    bucket[0] = class;
+    memcpy(bucket + 1, key, ID_BYTES);
+    if (limit->size == 0 || !map_find(&limiter->buckets, bucket, &full_ms))
+        return;
+    full_ms = full_ms > limit->back_ms ? full_ms - limit->back_ms : 0;
+    enum status put = map_put(&limiter->buckets, bucket, full_ms);
+    assert(put == STATUS_OK); /* it is there */
 }
 
 uint32_t limiter_take(struct limiter *limiter, uint8_t class, const uint8_t key[ID_BYTES],

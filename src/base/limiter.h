@@ -34,6 +34,9 @@ MUST_USE enum status limiter_open(struct limiter *limiter, const struct limit *l
                                   uint32_t limits_count, const uint8_t seed[SIPHASH_SEED_BYTES]);
 void limiter_close(struct limiter *limiter); /* tolerates a zeroed limiter */
 
+/* Give back one token that was taken: the attempt it was for proved right. */
+void limiter_give(struct limiter *limiter, uint8_t class, const uint8_t key[ID_BYTES]);
+
 /* Take one token: 0, or the ms to wait for the next (nothing is taken then). */
 uint32_t limiter_take(struct limiter *limiter, uint8_t class, const uint8_t key[ID_BYTES],
                       uint64_t mono_ms);
