@@ -122,10 +122,11 @@ static void finish(struct step *step, struct pb_snapshot_page *page)
     page->useq = step->event->ticket.a;
     frame.body.snapshot_page = *page;
     step_send(step, &frame);
+    /* The store may be ahead of what this session was told; the next page names what it said. */
+    session->head = page->useq > session->head ? page->useq : session->head;
     if (page->more)
         return;
     session->snapshot = false;
-    session->head = page->useq > session->head ? page->useq : session->head;
     delivery_reset(session, page->useq);
 }
 
