@@ -540,10 +540,38 @@ void sim_device_sign_out(struct sim_device *device, const uint8_t other[ID_BYTES
     sim_device_command(device, &command);
 }
 
-bool sim_device_settled(const struct sim_device *device)
+/* What the mind still wants of its server; NULL: nothing. */
+static const char *wanted(const struct client *client)
+{
+    if (client->outbox_count > 0)
+        return "messages in the outbox";
+    if (client->request_count > 0)
+        return "a request without an answer";
+    if (client->deferred || client->need_repair || client->syncing)
+        return "entries to come";
+    if (client->acked_useq != client->useq)
+        return "an ACK";
+    for (uint32_t i = 0; i < client->chat_count; i++) {
+        const struct client_chat *chat = client->chats[i];
+        if (chat->load_upto > 0)
+            return "a history to load";
+        if (chat->read_wish > 0 || chat->delivered_wish > 0)
+            return "marks that are not true";
+    }
+    for (uint32_t i = 0; i < client->user_count; i++)
+        if (client->users[i]->wanted_n > client->users[i]->dl_n)
+            return "a device list";
+    for (uint32_t i = 0; i < CLIENT_WAITING_MAX; i++)
+        if (client->waiting[i].used)
+            return "a name to be looked up";
+    return NULL;
+}
+
+const char *sim_device_owed(const struct sim_device *device)
 {
     if (device->power == SIM_DEVICE_GONE)
-        return true;
-    return device->power == SIM_DEVICE_ON && device->state == PB_CLIENT_STATE_SYNCED &&
-           device->client.outbox_count == 0;
+        return NULL;
+    if (device->power != SIM_DEVICE_ON || device->state != PB_CLIENT_STATE_SYNCED)
+        return "a session";
+    return wanted(&device->client);
 }

@@ -97,5 +97,5 @@ void sim_device_read(struct sim_device *device, const uint8_t chat[ID_BYTES], ui
 void sim_device_enrol(struct sim_device *device, bool registers);
 void sim_device_sign_out(struct sim_device *device, const uint8_t other[ID_BYTES]);
 
-/* Everything it owed is settled, and it is connected. */
-bool sim_device_settled(const struct sim_device *device);
+/* What is not settled, in words; NULL: it is connected, and wants nothing more. */
+const char *sim_device_owed(const struct sim_device *device);

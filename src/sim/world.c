@@ -266,8 +266,12 @@ static void quiesce(struct sim_world *world)
 {
     for (uint32_t i = 0; i < world->seats_count; i++) {
         const struct sim_seat *seat = &world->seats[i];
-        if (seat->device.known && !sim_device_settled(&seat->device))
-            complain(world, "not settled after 30 s of quiet", seat);
+        const char *owed = seat->device.known ? sim_device_owed(&seat->device) : NULL;
+        char text[SIM_WRONG_BYTES / 2];
+        if (!owed)
+            continue;
+        (void)snprintf(text, sizeof text, "not settled after 30 s of quiet (%s)", owed);
+        complain(world, text, seat);
     }
     struct history_event event = {
         .t_inv = world->loop.now_us, .t_ret = world->loop.now_us, .op = HISTORY_QUIESCE};
