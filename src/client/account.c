@@ -270,7 +270,6 @@ void account_ok(struct client *client, const struct client_request *request, con
     } else if (request->kind == PB_FRAME_BODY_DEVLIST_PUT) {
         contacts_want(client, client->user, ok->ver);
         mind_result(client, request->command, PB_ERROR_CODE_NONE, SLICE_EMPTY);
-        client->remove_command = 0;
     } else {
         mind_result(client, request->command, PB_ERROR_CODE_NONE, SLICE_EMPTY);
     }
@@ -285,8 +284,6 @@ void account_error(struct client *client, const struct client_request *request,
                    const struct pb_error *error)
 {
     if (client->phase != CLIENT_PHASE_ENROLLING) {
-        if (request->kind == PB_FRAME_BODY_DEVLIST_PUT)
-            client->remove_command = 0;
         struct pb_notice_result *result = mind_result_of(client, request->command);
         if (result) {
             result->error = (uint32_t)error->code;
@@ -425,6 +422,9 @@ static void session_command(struct client *client, const struct pb_event_command
         break;
     case PB_EVENT_COMMAND_BODY_DEVICES: devices(client, command->request); break;
     case PB_EVENT_COMMAND_BODY_REMOVE_DEVICE:
+        if (client->remove_command)
+            mind_result(client, client->remove_command, PB_ERROR_CODE_BUSY,
+                        SLICE_LITERAL("another device is signed out first"));
         (void)id_take(client->remove_device, command->body.remove_device.device_id);
         client->remove_command = command->request;
         break;

@@ -196,6 +196,75 @@ static void a_device_is_removed(void **state)
     host_free(second);
 }
 
+/* Asked for without a connection, it waits: the answer to a list that a restored server gets again
+ * is not its answer. A later one takes its place, and it is told so. */
+static void a_removal_waits(void **state)
+{
+    struct host *first = signed_up("ann", 1), *second = second_device(first);
+    struct pb_event_command remove = {.body_case = PB_EVENT_COMMAND_BODY_REMOVE_DEVICE};
+    struct pb_frame frame = {.body_case = PB_FRAME_BODY_READY};
+    struct pb_entry own = {.body_case = PB_ENTRY_BODY_OWN};
+    struct devlist list;
+    uint8_t other[16] = {77};
+    (void)state;
+    own.body.own.chat_id = slice_make(other, 16);
+    simple(second, PB_HOST_EVENT_BODY_DISCONNECTED);
+    remove.body.remove_device.device_id = slice_make(other, 16);
+    command(second, &remove);
+    remove.body.remove_device.device_id = slice_make(first->client.device, 16);
+    command(second, &remove);
+    assert_int_equal(second->result.error, PB_ERROR_CODE_BUSY);
+    greet(second);
+    expect(second, PB_FRAME_BODY_HELLO);
+    frame.req = second->last_req;
+    frame.body.ready = (struct pb_ready){.user_id = slice_make(second->client.user, 16),
+                                         .log_epoch = 1,
+                                         .useq = second->client.useq + 1,
+                                         .dl_n = 1};
+    feed(second, &frame);
+    expect(second, PB_FRAME_BODY_DEVLIST_PUT);
+    ok(second, 2);
+    silent(second);
+    push(second, second->client.useq + 1, &own);
+    expect(second, PB_FRAME_BODY_ACK);
+    struct pb_frame put = expect(second, PB_FRAME_BODY_DEVLIST_PUT);
+    assert_int_equal(devlist_read(put.body.devlist_put.dl, &list), STATUS_OK);
+    assert_true(list.n == 3 && list.removed_count == 1);
+    ok(second, 3);
+    assert_int_equal(second->result.error, 0);
+    host_free(first);
+    host_free(second);
+}
+
+/* Signed up, but not finished: whoever writes is told so, instead of waiting for ever; and later it
+ * is asked for again. */
+static void a_person_without_a_device(void **state)
+{
+    struct host *ann = signed_up("ann", 1), *bob = signed_up("bob", 2);
+    uint8_t id[16] = {2};
+    struct pb_frame found = {.body_case = PB_FRAME_BODY_LOOKUP_ANSWER},
+                    none = {.body_case = PB_FRAME_BODY_DEVLIST_ANSWER};
+    (void)state;
+    found.body.lookup_answer.user_id = slice_make(id, 16);
+    none.body.devlist_answer.user_id = slice_make(id, 16);
+    for (int i = 0; i < 2; i++) {
+        memset(&ann->result, 0, sizeof ann->result);
+        send_to(ann, "bob", "hello");
+        expect(ann, PB_FRAME_BODY_LOOKUP);
+        found.req = ann->last_req;
+        feed(ann, &found);
+        expect(ann, PB_FRAME_BODY_DEVLIST_GET);
+        assert_int_equal(ann->result.request, 0);
+        none.req = ann->last_req;
+        feed(ann, &none);
+        assert_int_equal(ann->result.error, PB_ERROR_CODE_NOT_FOUND);
+        silent(ann);
+    }
+    first_words(ann, bob);
+    host_free(ann);
+    host_free(bob);
+}
+
 /* `by`, a further device of Ann, writes to Bob, whom it meets here for the first time. */
 static struct pb_send words_of(struct host *by, struct host *bob, const struct pair *pair)
 {
@@ -285,6 +354,34 @@ static void an_unlisted_device_is_asked_for_once(void **state)
     silent(bob);
     host_free(second);
     end(pair);
+}
+
+/* The answer to a request that was under way when a newer list was told of is not the last word. */
+static void a_list_made_meanwhile_is_asked_for(void **state)
+{
+    struct host *first = signed_up("ann", 1), *second = second_device(first);
+    struct host *known[2] = {first, second}, *third = next_device(second, known, 3);
+    struct pb_event_command devices = {.body_case = PB_EVENT_COMMAND_BODY_DEVICES};
+    struct pb_entry told = {.body_case = PB_ENTRY_BODY_ACCOUNT};
+    (void)state;
+    for (uint64_t n = 2; n <= 3; n++) {
+        told.body.account.dl_n = n;
+        push(first, n - 1, &told);
+    }
+    struct pb_frame get = expect(first, PB_FRAME_BODY_DEVLIST_GET); /* for the second list */
+    uint32_t req = get.req;
+    expect(first, PB_FRAME_BODY_ACK);
+    expect(first, PB_FRAME_BODY_ACK);
+    first->last_req = req;
+    lists(first, 1, list_of(second));
+    assert_true(expect(first, PB_FRAME_BODY_DEVLIST_GET).body.devlist_get.from_n == 2);
+    lists(first, 1, list_of(third));
+    command(first, &devices);
+    assert_int_equal(first->result.devices_count, 3);
+    silent(first);
+    host_free(first);
+    host_free(second);
+    host_free(third);
 }
 
 /* Right after another device signed in: the list that the server told of is waited for. */
@@ -451,8 +548,11 @@ int main(void)
         cmocka_unit_test(marks_of_each),
         cmocka_unit_test(a_second_device),
         cmocka_unit_test(a_device_is_removed),
+        cmocka_unit_test(a_removal_waits),
+        cmocka_unit_test(a_person_without_a_device),
         cmocka_unit_test(every_new_device_is_looked_up),
         cmocka_unit_test(an_unlisted_device_is_asked_for_once),
+        cmocka_unit_test(a_list_made_meanwhile_is_asked_for),
         cmocka_unit_test(devices_waits_for_the_newest_list),
         cmocka_unit_test(a_removal_conflicts),
         cmocka_unit_test(a_wrong_password),

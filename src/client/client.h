@@ -110,7 +110,8 @@ struct client_user {
     uint32_t device_count, device_room;
     bool broken, dirty;
     uint64_t wanted_n; /* a list of this number is said to exist */
-    /* of this connection: a list is asked for; one was answered since; the device that an entry
+    uint64_t asked_n;  /* … when the request under way left */
+    /* of this connection: a list is asked for; the newest was answered; the device that an entry
      * waits for, the one that the request under way was made for, the one it was answered for */
     bool fetching, fetched;
     uint8_t ask[ID_BYTES], asked[ID_BYTES], answered[ID_BYTES];
@@ -125,10 +126,9 @@ struct client_request {
 
 /* a SEND or OPEN whose chat is not known yet */
 struct client_waiting {
-    bool used, is_send, asked;
+    bool used, is_send, asked, found; /* found: the name is somebody's */
     uint32_t command;
     struct slice username, text;
-    uint8_t user[ID_BYTES];
 };
 
 enum client_phase {

@@ -28,8 +28,10 @@ void contacts_fetch(struct client *client, struct client_user *user)
     frame.body.devlist_get = (struct pb_devlist_get){.user_id = slice_make(user->id, ID_BYTES),
                                                      .from_n = user->dl_n ? user->dl_n : 1};
     user->fetching = mind_request(client, &frame, user->id, 0, 0);
-    if (user->fetching)
-        memcpy(user->asked, user->ask, ID_BYTES);
+    if (!user->fetching)
+        return;
+    memcpy(user->asked, user->ask, ID_BYTES);
+    user->asked_n = user->wanted_n;
 }
 
 bool contacts_ask(struct client *client, struct client_user *user, const uint8_t device[ID_BYTES])
@@ -44,7 +46,7 @@ bool contacts_ask(struct client *client, struct client_user *user, const uint8_t
 /* The last answer is here: what waits may try again. */
 static void fetched(struct client *client, struct client_user *user)
 {
-    user->fetched = true;
+    user->fetched = user->asked_n >= user->wanted_n; /* else one was made while it was under way */
     /* A device that is known by now needs no request of its own. */
     memcpy(user->answered, contacts_sigpub(user, user->ask) ? user->ask : user->asked, ID_BYTES);
     client->deferred = false;
@@ -55,8 +57,10 @@ void contacts_want(struct client *client, const uint8_t id[ID_BYTES], uint64_t n
     struct client_user *user = rows_user_new(client, id);
     if (!user)
         return;
-    if (n > user->wanted_n)
+    if (n > user->wanted_n) {
         user->wanted_n = n;
+        user->fetched = false;
+    }
     if (user->wanted_n > user->dl_n)
         contacts_fetch(client, user);
 }
@@ -250,6 +254,12 @@ void contacts_go_on(struct client *client)
             finish(client, waiting, user);
             continue;
         }
+        if (waiting->found && user && user->fetched && !user->fetching) {
+            waiting->used = false; /* signed up, no more: nobody could read it */
+            mind_result(client, waiting->command, PB_ERROR_CODE_NOT_FOUND,
+                        SLICE_LITERAL("this person has no device yet"));
+            continue;
+        }
         if (waiting->asked || client->phase != CLIENT_PHASE_READY)
             continue;
         struct pb_frame frame = {.body_case = PB_FRAME_BODY_LOOKUP};
@@ -276,6 +286,8 @@ void contacts_lookup(struct client *client, const struct client_request *request
     }
     if (user->dl_n == 0)
         user->username = mind_keep(client, waiting->username);
+    waiting->found = true;
+    user->fetched = false;
     contacts_want(client, user->id, answer->dl_n ? answer->dl_n : 1);
 }
 

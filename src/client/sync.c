@@ -40,7 +40,7 @@ static void forget_connection(struct client *client)
         memset(user->answered, 0, ID_BYTES);
     }
     for (uint32_t i = 0; i < CLIENT_WAITING_MAX; i++)
-        client->waiting[i].asked = false;
+        client->waiting[i].asked = client->waiting[i].found = false;
     client->enrol = CLIENT_ENROL_NONE;
 }
 
