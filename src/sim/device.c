@@ -137,7 +137,7 @@ static void note_error(struct sim_device *device, struct slice bytes)
     arena_reset(&device->arena);
     if (pb_frame_decode(bytes, &device->arena, &frame) == STATUS_OK &&
         frame.body_case == PB_FRAME_BODY_ERROR && frame.body.error.code == PB_ERROR_CODE_BAD_FRAME)
-        device->offended = true;
+        device->wrong = "a frame was called wrong";
 }
 
 static void on_message(struct sim_device *device, struct slice bytes)
@@ -258,12 +258,23 @@ static void commit(struct sim_device *device, const struct pb_host_effects *out,
 static void begin_anew(struct sim_device *device)
 {
     device->marks->count[SIM_MARK_STORE_ERROR]++;
-    device->awaited = 0;
+    device->awaited = device->commands_count = 0;
     device->awaited_error = PB_ERROR_CODE_RETRY;
     hang_up(device, true);
     client_deinit(&device->client);
     restore(device);
     observer_restart(&device->observer, &device->client, device->loop->now_us, 0);
+}
+
+/* Each command is answered once. */
+static void answered(struct sim_device *device, uint32_t request)
+{
+    for (uint32_t i = 0; i < device->commands_count; i++)
+        if (device->commands[i] == request) {
+            device->commands[i] = device->commands[--device->commands_count];
+            return;
+        }
+    device->wrong = "an answer to no command, or a second one";
 }
 
 static void on_notice(struct sim_device *device, const struct pb_notice *notice)
@@ -275,6 +286,7 @@ static void on_notice(struct sim_device *device, const struct pb_notice *notice)
     } else if (notice->body_case == PB_NOTICE_BODY_RESULT) {
         const struct pb_notice_result *result = &notice->body.result;
         sim_trace(device->loop, device->who, SIM_TRACE_RESULT, result->request, result->error);
+        answered(device, result->request);
         if (result->request == device->awaited) {
             device->awaited = 0;
             device->awaited_error = result->error;
@@ -426,7 +438,7 @@ void sim_device_start(struct sim_device *device, uint64_t t_copy_us)
     device->power = SIM_DEVICE_ON;
     device->kill = SIM_KILL_NONE;
     device->deaf = false;
-    device->awaited = 0;
+    device->awaited = device->commands_count = 0;
     device->state = PB_CLIENT_STATE_NEW;
     if (device->client_open)
         client_deinit(&device->client);
@@ -482,6 +494,8 @@ void sim_device_command(struct sim_device *device, struct pb_event_command *comm
         return;
     struct pb_host_event event = {.body_case = PB_HOST_EVENT_BODY_COMMAND};
     command->request = ++device->next_request;
+    assert(device->commands_count < SIM_COMMANDS_MAX);
+    device->commands[device->commands_count++] = command->request;
     sim_trace(device->loop, device->who, SIM_TRACE_COMMAND, command->body_case, command->request);
     event.body.command = *command;
     step(device, &event);
@@ -489,89 +503,4 @@ void sim_device_command(struct sim_device *device, struct pb_event_command *comm
         return;
     out_flush(device);
     schedule(device);
-}
-
-void sim_device_send(struct sim_device *device, const char *username, size_t bytes)
-{
-    char text[1024];
-    int used = snprintf(text, sizeof text, "%s/%u says %llu ", device->username, device->number,
-                        (unsigned long long)device->texts++);
-    assert(used > 0);
-    size_t count = (size_t)used;
-    while (count < bytes && count < sizeof text)
-        text[count++] = (char)('a' + prng_below(&device->prng, 26));
-    struct pb_event_command command = {.body_case = PB_EVENT_COMMAND_BODY_SEND};
-    command.body.send.to_username = slice_make((const uint8_t *)username, strlen(username));
-    command.body.send.text = slice_make((const uint8_t *)text, count);
-    sim_device_command(device, &command);
-}
-
-void sim_device_read(struct sim_device *device, const uint8_t chat[ID_BYTES], uint64_t upto)
-{
-    struct pb_event_command command = {.body_case = PB_EVENT_COMMAND_BODY_READ};
-    command.body.read =
-        (struct pb_command_read){.chat_id = slice_make(chat, ID_BYTES), .upto = upto};
-    sim_device_command(device, &command);
-}
-
-void sim_device_enrol(struct sim_device *device, bool registers)
-{
-    struct slice server = SLICE_LITERAL("http://localhost");
-    struct slice password = SLICE_LITERAL("correct horse battery staple");
-    struct slice name = SLICE_LITERAL("simulated");
-    struct slice username = slice_make((const uint8_t *)device->username, strlen(device->username));
-    struct pb_event_command command = {.body_case = registers ? PB_EVENT_COMMAND_BODY_REGISTER
-                                                              : PB_EVENT_COMMAND_BODY_LOGIN};
-    if (registers)
-        command.body.register_ = (struct pb_command_register){
-            .server = server, .username = username, .password = password, .device_name = name};
-    else
-        command.body.login = (struct pb_command_login){
-            .server = server, .username = username, .password = password, .device_name = name};
-    device->awaited = device->next_request + 1;
-    sim_device_command(device, &command);
-}
-
-void sim_device_sign_out(struct sim_device *device, const uint8_t other[ID_BYTES])
-{
-    struct pb_event_command command = {.body_case = PB_EVENT_COMMAND_BODY_REMOVE_DEVICE};
-    command.body.remove_device.device_id = slice_make(other, ID_BYTES);
-    device->awaited = device->next_request + 1;
-    sim_device_command(device, &command);
-}
-
-/* What the mind still wants of its server; NULL: nothing. */
-static const char *wanted(const struct client *client)
-{
-    if (client->outbox_count > 0)
-        return "messages in the outbox";
-    if (client->request_count > 0)
-        return "a request without an answer";
-    if (client->deferred || client->need_repair || client->syncing)
-        return "entries to come";
-    if (client->acked_useq != client->useq)
-        return "an ACK";
-    for (uint32_t i = 0; i < client->chat_count; i++) {
-        const struct client_chat *chat = client->chats[i];
-        if (chat->load_upto > 0)
-            return "a history to load";
-        if (chat->read_wish > 0 || chat->delivered_wish > 0)
-            return "marks that are not true";
-    }
-    for (uint32_t i = 0; i < client->user_count; i++)
-        if (client->users[i]->wanted_n > client->users[i]->dl_n)
-            return "a device list";
-    for (uint32_t i = 0; i < CLIENT_WAITING_MAX; i++)
-        if (client->waiting[i].used)
-            return "a name to be looked up";
-    return NULL;
-}
-
-const char *sim_device_owed(const struct sim_device *device)
-{
-    if (device->power == SIM_DEVICE_GONE)
-        return NULL;
-    if (device->power != SIM_DEVICE_ON || device->state != PB_CLIENT_STATE_SYNCED)
-        return "a session";
-    return wanted(&device->client);
 }

@@ -17,6 +17,8 @@
 
 #define SIM_OUT_BYTES      (4u << 20) /* 64 sends of 16 KiB, and those turned away before */
 #define SIM_USERNAME_BYTES 16u
+#define SIM_COMMANDS_MAX   256u
+#define SIM_TEXT_BYTES_MAX 16384u
 
 /* Where in a step a kill strikes, or what fails instead. */
 enum sim_kill {
@@ -64,9 +66,11 @@ struct sim_device {
     uint32_t next_request;
     uint32_t awaited; /* request of an enrolment or a sign-out under way; 0: none */
     uint32_t awaited_error;
-    uint64_t texts, asked, sent; /* composed; SEND frames; acknowledged */
-    bool known;                  /* it was enrolled once */
-    bool offended;               /* a server called one of its frames wrong */
+    uint64_t texts, asked, sent;         /* composed; SEND frames; acknowledged */
+    bool known;                          /* it was enrolled once */
+    uint32_t commands[SIM_COMMANDS_MAX]; /* asked since it started, not answered yet */
+    uint32_t commands_count;
+    const char *wrong; /* what must not happen to an honest device; NULL */
 };
 
 struct sim_device_options {
@@ -89,10 +93,13 @@ void sim_device_kill(struct sim_device *device, bool power);
 /* What is due: bytes of the network, the mind's timer. */
 void sim_device_turn(struct sim_device *device);
 
-/* The person wants something; the answer comes by notice. */
+/* The person wants something; the answer comes by notice (person.c). */
 void sim_device_command(struct sim_device *device, struct pb_event_command *command);
 void sim_device_send(struct sim_device *device, const char *username, size_t bytes);
 void sim_device_read(struct sim_device *device, const uint8_t chat[ID_BYTES], uint64_t upto);
+/* One of the small ones, by turns: devices, marks of a chat, an invite, the password (which stays
+ * the same), the chat with a person. */
+void sim_device_ask(struct sim_device *device, uint64_t which, const char *username);
 /* The answer to it is awaited: sign up or in; sign another device of the account out. */
 void sim_device_enrol(struct sim_device *device, bool registers);
 void sim_device_sign_out(struct sim_device *device, const uint8_t other[ID_BYTES]);

@@ -12,6 +12,16 @@
 
 static const struct limit no_limits[RATE_CLASSES];
 
+static void session_bounds(struct session_config *session, const struct swarm *swarm)
+{
+    if (swarm->tail_max > 0)
+        session->tail_max = swarm->tail_max;
+    if (swarm->window_entries > 0)
+        session->window_entries = swarm->window_entries;
+    if (swarm->window_bytes > 0)
+        session->window_bytes = swarm->window_bytes;
+}
+
 enum status sim_node_start(struct sim_node *node, struct sim_wires *wires,
                            const struct sim_node_options *options,
                            const struct sim_node_ports *ports)
@@ -45,6 +55,7 @@ enum status sim_node_start(struct sim_node *node, struct sim_wires *wires,
     shard.session.sign_up = options->sign_up;
     shard.session.read_only = options->read_only;
     shard.session.log_epoch = ports->bus->vtable->facts(ports->bus).log_epoch;
+    session_bounds(&shard.session, options->swarm);
     enum status status = shard_open(&node->shard, &gateway, &node->clock.clock, &shard);
     node->running = status == STATUS_OK;
     if (node->running)

@@ -10,6 +10,7 @@
 #include "runtime/shard.h"
 #include "sim/net.h"
 #include "sim/ports.h"
+#include "sim/swarm.h"
 
 struct sim_node_options {
     uint32_t who;      /* process number, and the port it listens on */
@@ -20,6 +21,7 @@ struct sim_node_options {
     enum sign_up_policy sign_up;
     uint64_t password_us;
     const struct limit *limits; /* RATE_CLASSES; NULL: none */
+    const struct swarm *swarm;  /* bounds of a session */
 };
 
 struct sim_node {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "sim/world.h"
@@ -28,15 +29,23 @@ static void fired(struct sim_world *world, enum sim_mark mark, uint32_t who)
     sim_trace(&world->loop, 0, SIM_TRACE_FAULT, mark, who);
 }
 
+static void somebody_else(struct sim_world *world, const struct sim_seat *seat,
+                          char username[SIM_USERNAME_BYTES])
+{
+    uint32_t to = (uint32_t)prng_below(&world->prng, world->swarm.users - 1);
+    (void)snprintf(username, SIM_USERNAME_BYTES, "person%u", to >= seat->user ? to + 1 : to);
+}
+
 static void say(struct sim_world *world, struct sim_seat *seat, uint32_t count)
 {
-    char username[SIM_USERNAME_BYTES] = "person0";
+    char username[SIM_USERNAME_BYTES];
     if (world->swarm.users < 2)
         return;
-    uint32_t to = (uint32_t)prng_below(&world->prng, world->swarm.users - 1);
-    username[6] = (char)('0' + (to >= seat->user ? to + 1 : to));
+    somebody_else(world, seat, username);
     for (uint32_t i = 0; i < count; i++) {
-        size_t bytes = (size_t)prng_range(&world->prng, 1, world->swarm.text_bytes_max);
+        bool is_long = prng_chance(&world->prng, world->swarm.long_texts);
+        size_t most = is_long ? SIM_TEXT_BYTES_MAX : world->swarm.text_bytes_max;
+        size_t bytes = (size_t)prng_range(&world->prng, 1, most);
         sim_device_send(&seat->device, username, bytes);
         world->texts++;
     }
@@ -56,6 +65,15 @@ static void read_some(struct sim_world *world, struct sim_seat *seat)
         prng_chance(&world->prng, 800) ? chat->head : 1 + prng_below(&world->prng, chat->head);
     if (client_chat_holds(chat, upto))
         sim_device_read(&seat->device, id, upto);
+}
+
+static void ask_some(struct sim_world *world, struct sim_seat *seat)
+{
+    char username[SIM_USERNAME_BYTES] = "nobody";
+    if (world->swarm.users > 1 && prng_chance(&world->prng, 800))
+        somebody_else(world, seat, username);
+    if (seat->device.commands_count < SIM_COMMANDS_MAX / 2)
+        sim_device_ask(&seat->device, prng_next(&world->prng), username);
 }
 
 static void kill_device(struct sim_world *world, struct sim_seat *seat, enum sim_kill kill)
@@ -214,7 +232,7 @@ void sim_script_act(struct sim_world *world)
     if (world->loop.now_us < world->action_us)
         return;
     world->action_us = world->loop.now_us + 1 + prng_below(&world->prng, 2 * world->swarm.gap_us);
-    uint32_t sum = world->swarm.send + world->swarm.read;
+    uint32_t sum = world->swarm.send + world->swarm.read + world->swarm.ask;
     for (uint32_t i = 0; i < SIM_MARKS_COUNT; i++)
         sum += world->swarm.weights[i];
     uint64_t drawn = prng_below(&world->prng, sum);
@@ -231,6 +249,12 @@ void sim_script_act(struct sim_world *world)
         return;
     }
     drawn -= world->swarm.read;
+    if (drawn < world->swarm.ask) {
+        if (seat)
+            ask_some(world, seat);
+        return;
+    }
+    drawn -= world->swarm.ask;
     uint32_t what = 0;
     while (drawn >= world->swarm.weights[what])
         drawn -= world->swarm.weights[what++];

@@ -35,11 +35,24 @@ static const struct choice choices[] = {
     {SIM_MARK_FLEET_HAND_OVER, 500, 12},
 };
 
+/* Bounds that a person meets after weeks, met at once; and what is asked beside the talk. */
+static void draw_bounds(struct swarm *swarm, uint64_t seed)
+{
+    struct prng prng;
+    prng_init(&prng, seed ^ 0xb0b0b0b0);
+    swarm->tail_max = prng_chance(&prng, 300) ? (uint32_t)prng_range(&prng, 5, 100) : 0;
+    swarm->window_entries = prng_chance(&prng, 300) ? (uint32_t)prng_range(&prng, 2, 30) : 0;
+    swarm->window_bytes = prng_chance(&prng, 300) ? (uint32_t)prng_range(&prng, 1000, 20000) : 0;
+    swarm->long_texts = prng_chance(&prng, 300) ? (uint32_t)prng_range(&prng, 1, 30) : 0;
+    swarm->ask = prng_chance(&prng, 500) ? (uint32_t)prng_range(&prng, 1, 60) : 0;
+}
+
 void swarm_draw(struct swarm *swarm, uint64_t seed, uint32_t scale)
 {
     struct prng prng;
     prng_init(&prng, seed ^ 0x5eed5eed);
     memset(swarm, 0, sizeof *swarm);
+    draw_bounds(swarm, seed);
     swarm->users = (uint32_t)prng_range(&prng, 2, 5);
     swarm->devices = (uint32_t)prng_range(&prng, 1, 3);
     swarm->texts_max = prng_range(&prng, 200, 3800) * scale / 1000;

@@ -15,6 +15,7 @@
 #define LOOK_US     (100 * UINT64_C(1000))
 #define ENROL_AGAIN (2 * SECOND_US)
 #define REOPEN_US   (1 * SECOND_US)
+#define LATE_MAX    2u /* devices of each person that may come later */
 #define SEED_WIRES  UINT64_C(0x11)
 #define SEED_SCRIPT UINT64_C(0x22)
 #define SEED_DEVICE UINT64_C(0x33)
@@ -84,8 +85,8 @@ enum status sim_world_begin(struct sim_world *world, const struct sim_world_opti
     prng_init(&world->prng, sim_mix(options->seed, SEED_SCRIPT));
     for (uint32_t user = 0; user < world->swarm.users; user++) {
         uint32_t devices = (uint32_t)prng_range(&world->prng, 1, world->swarm.devices);
-        for (uint32_t i = 0; i < devices + 1 && world->seats_count < SIM_DEVICES_MAX; i++) {
-            bool late = i == devices;
+        for (uint32_t i = 0; i < devices + LATE_MAX && world->seats_count < SIM_DEVICES_MAX; i++) {
+            bool late = i >= devices;
             if (late && world->swarm.weights[SIM_MARK_LATE_DEVICE] == 0)
                 continue;
             enum status status = seat_take(world, user, late, options);
@@ -325,8 +326,8 @@ static void script_turn(struct sim_world *world)
 static void seat_turn(struct sim_world *world, struct sim_seat *seat)
 {
     sim_device_turn(&seat->device);
-    if (seat->device.offended)
-        complain(world, "a frame was called wrong", seat);
+    if (seat->device.wrong)
+        complain(world, seat->device.wrong, seat);
 }
 
 bool sim_world_step(struct sim_world *world)

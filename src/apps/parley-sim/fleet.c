@@ -119,6 +119,7 @@ static void start(struct cluster *cluster, uint32_t server)
         .instance = fleet->starts,
         .sign_up = POLICY_OPEN,
         .password_us = fleet->swarm->password_us,
+        .swarm = fleet->swarm,
     };
     struct sim_node_ports ports = {.bus = sim_bus_port(&fleet->bus, at),
                                    .store = &node->store.port,

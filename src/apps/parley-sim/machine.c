@@ -75,6 +75,7 @@ static void serve(struct machine *machine)
         .sign_up = POLICY_OPEN,
         .password_us = machine->swarm->password_us,
         .limits = machine->swarm->limits ? limits : NULL,
+        .swarm = machine->swarm,
     };
     struct sim_node_ports ports = {.bus = &machine->bus.port,
                                    .store = &machine->store.port,
