@@ -82,8 +82,8 @@ static const struct {
     {"server", "shards", "2x", "is not a whole number"},
     {"server", "shards", " 2", "is not a whole number"},
     {"server", "shards", "99999999999999999999", "is not a whole number"},
-    {"limits", "store_mib", "4294967295", "is too large"},
-    {"limits", "store_mib", "4294967296", "is too large"},
+    {"store", "cache_mib", "4294967295", "is too large"},
+    {"store", "cache_mib", "4294967296", "is too large"},
     {"accounts", "sign_up", "open", NULL},
     {"accounts", "sign_up", "Open", "Give one of invite|closed|open"},
     {"accounts", "sign_up", "", "is not one of its values"},
@@ -155,33 +155,33 @@ static void a_text_may_be_as_long_as_its_bound(void **state)
 static void the_stronger_source_wins(void **state)
 {
     char *environment[] = {"PARLEY_SHARDS=3",    "PARLEY_SHARDSX=9",    "XPARLEY_SHARDS=9",
-                           "PARLEY_PROFILE=bob", "PARLEY_STORE_MIB=99", NULL};
+                           "PARLEY_PROFILE=bob", "PARLEY_CACHE_MIB=99", NULL};
     (void)state;
     config_init(&reading);
     from_file(1, "server", "shards", "2");
     assert_int_equal(reading.config.shards, 2);
     config_environment(&reading, environment);
     assert_int_equal(reading.config.shards, 3);
-    assert_int_equal(reading.config.store_mib, 99);
+    assert_int_equal(reading.config.cache_mib, 99);
     assert_true(config_flag_set(&reading, "shards", "4"));
     assert_int_equal(reading.config.shards, 4);
     assert_true(config_flag_set(&reading, "store-mib", "100"));
-    assert_int_equal(reading.config.store_mib, 100);
-    assert_false(config_flag_set(&reading, "store_mib", "101"));
+    assert_int_equal(reading.config.cache_mib, 100);
+    assert_false(config_flag_set(&reading, "cache_mib", "101"));
     assert_false(config_flag_set(&reading, "", "101"));
     assert_int_equal(reading.findings.count, 0);
 }
 
 static void each_source_is_named(void **state)
 {
-    char *environment[] = {"PARLEY_STORE_MIB=much", NULL};
+    char *environment[] = {"PARLEY_CACHE_MIB=much", NULL};
     (void)state;
     config_init(&reading);
     config_environment(&reading, environment);
     (void)config_flag_set(&reading, "sign-up", "maybe");
     from_file(3, "server", "shards", "none");
     assert_int_equal(reading.findings.count, 3);
-    assert_non_null(strstr(found(), "environment PARLEY_STORE_MIB: store_mib = 'much'"));
+    assert_non_null(strstr(found(), "environment PARLEY_CACHE_MIB: cache_mib = 'much'"));
     assert_non_null(strstr(found(), "command line --sign-up: sign_up = 'maybe'"));
     assert_non_null(strstr(found(), "p.conf:3: shards = 'none'"));
 }

@@ -517,7 +517,14 @@ static bool advance(struct lane *lane)
         return true;
     case LANE_FOLD: fold_one(lane); return true;
     case LANE_READ: lane_read_done(lane); return true;
-    case LANE_COMMIT: commit(lane); return true;
+    case LANE_COMMIT:
+        if (lane->unreadable != NULL) {
+            lane->state = LANE_SHOWN;
+            return false;
+        }
+        commit(lane);
+        return true;
+    case LANE_SHOWN: commit(lane); return true;
     case LANE_APPEND:
         if (!appends_finished(lane) || lane->state == LANE_FAILED)
             return false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lane.h: the folding of one partition (one machine: of the whole log), batch by batch.
  *
- *   START → FILL → FOLD ⇄ READ → COMMIT → APPEND → LATE → FILL        (any) → FAILED
+ *   START → FILL → FOLD ⇄ READ → COMMIT (→ SHOWN) → APPEND → LATE → FILL        (any) → FAILED
  *     └──────┴→ STOPPED: the log goes on by rules of a newer program (lane_stop)
  *           one machine: children of a record are folded after it, in the same batch, under its
  *           offset and their own `sub`; there is no APPEND, and late writes and META_PART end the
@@ -12,8 +12,9 @@
  * Invariants (lane_check): one batch in flight; a head write never shares a batch with an earlier
  * bare emission of its chat (storage §2.2 step 2); after a failed append it and all later ones go
  * out again (R8). A store that is BUSY or late gets the same request again.
- * A record that nobody can read is left out, and listed for who runs the node (lane_unreadable);
- * in a fleet a copy goes to the topic quarantine. A record of a newer program stops the lane: what
+ * A record that nobody can read is left out, and listed for who runs the node (lane_unreadable),
+ * who has one step to keep a copy before the batch is committed (SHOWN); in a fleet a copy goes to
+ * the topic quarantine. A record of a newer program stops the lane: what
  * stood before it is finished, nothing from it on is folded, its offset is not finished.
  * Owner: the thread of the processor. Bounds: LANE_RECORDS_MAX records and LANE_BYTES_MAX a batch;
  * the rows of a batch and the chats of a user by lane_bounds. */
@@ -43,6 +44,7 @@ enum lane_state {
     LANE_FOLD,
     LANE_READ,
     LANE_COMMIT,
+    LANE_SHOWN, /* its list is to be seen until the next step, which commits */
     LANE_APPEND,
     LANE_LATE,
     LANE_STOPPED,
@@ -84,7 +86,8 @@ struct lane_notice {
     struct lane_notice *next;
 };
 
-/* A record that was left out, as it stands in the log; valid as notices are. */
+/* A record that is left out, as it stands in the log; valid in SHOWN. After a crash it comes
+ * again. */
 struct lane_unreadable {
     enum topic topic;
     uint32_t partition;

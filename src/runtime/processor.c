@@ -145,7 +145,7 @@ static bool poll_store(struct processor *processor)
     return count > 0;
 }
 
-/* The lists of one step in one; it ends behind them, since a lane's next step forgets its list. */
+/* The lists of one step in one; it ends behind them, since a lane's next step commits. */
 static void unreadable_take(struct processor *processor, struct lane *lane)
 {
     if (processor->unreadable == NULL)
@@ -170,7 +170,7 @@ static bool step_lane(struct processor *processor, uint32_t at)
     for (struct lane_notice *notice = lane->notices; finished && notice != NULL;
          notice = notice->next)
         live_on_folded(&processor->live, notice->user, notice->outcome);
-    if (finished)
+    if (lane->state == LANE_SHOWN)
         unreadable_take(processor, lane);
     if (lane->state == LANE_FAILED || lane->state == LANE_STOPPED)
         processor->failed = processor->live.read_only = true;
@@ -196,7 +196,7 @@ bool processor_step(struct processor *processor, uint64_t now_ms)
         live_step(&processor->live, now_ms);
         again = poll_store(processor);
     }
-    return finished || again;
+    return finished || again || processor->unreadable != NULL;
 }
 
 uint64_t processor_next_ms(const struct processor *processor)

@@ -28,7 +28,8 @@ struct processor {
     bool paused[PROCESSOR_LANES_MAX];
     struct live live;
     bool failed;
-    /* Records that batches finished in this step left out, oldest first; until the next step. */
+    /* Records that batches of this step leave out, oldest first: to be kept before the next step,
+     * which finishes them. */
     struct lane_unreadable *unreadable, *unreadable_last;
     uint64_t unreadable_count; /* since processor_open, a replay's too */
 };

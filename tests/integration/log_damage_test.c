@@ -367,6 +367,45 @@ static void test_rot_while_served(void **state)
     image_free(image);
 }
 
+/* A start begins at the segment of `part`: what lies before it was applied. Who reads there, or
+ * inspects, still finds what rotted. */
+static void test_applied_is_not_scanned(void **state)
+{
+    (void)state;
+    struct image *image = image_new(10, KILLED);
+    struct rig *rig = &image->rig;
+    uint64_t base;
+    assert_true(log_segment_name_read("log", image->segments[2], &base));
+    for (int where = 0; where < 3; where++) {
+        restore(image);
+        break_full_segment(image); /* the second one */
+        rig->options.part = LOG_PART_LATER;
+        rig_start(rig);
+        while (!log_awaits_part(&rig->log))
+            assert_true(rig_step(rig, UINT64_MAX));
+        assert_false(rig_append(rig));
+        log_part(&rig->log, where == 0 ? IMAGE_APPENDS : where == 1 ? base : base - 1);
+        rig_recover(rig);
+        bool found = where == 2;
+        assert_int_equal(rig->log.state, found ? LOG_READ_ONLY : LOG_READY);
+        assert_int_equal(rig->log.report.first, 0);
+        if (!found) {
+            assert_int_equal(rig->log.report.end, IMAGE_APPENDS);
+            assert_int_equal(rig->log.report.segments, where == 0 ? 1 : image->count - 2);
+            rig_settle(rig); /* its reader begins at 0 */
+            assert_int_equal(rig->log.state, LOG_READ_ONLY);
+        }
+        assert_int_equal(rig->log.report.verdict, LOG_DAMAGE);
+        rig_check_never_silent(rig);
+        rig_crash(rig, false);
+    }
+    rig->options.part = IMAGE_APPENDS;
+    rig->options.inspect = true;
+    start(image);
+    assert_int_equal(rig->log.report.verdict, LOG_DAMAGE);
+    image_free(image);
+}
+
 static void test_inspect(void **state)
 {
     (void)state;
@@ -394,9 +433,13 @@ static void test_inspect(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_verdicts),         cmocka_unit_test(test_repair_lasts),
-        cmocka_unit_test(test_cut_tail),         cmocka_unit_test(test_flips),
-        cmocka_unit_test(test_rot_while_served), cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_repair_lasts),
+        cmocka_unit_test(test_cut_tail),
+        cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_rot_while_served),
+        cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_applied_is_not_scanned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,6 +33,7 @@
 #define LOG_IDLE_SEAL_US   1000000u
 #define LOG_SPARE_RETRY_US 1000000u
 #define LOG_ALARM_BYTES    512u
+#define LOG_PART_LATER     UINT64_MAX
 
 struct log_options {
     const char *folder;         /* of the file port; at most 32 characters, no '/' */
@@ -41,7 +42,9 @@ struct log_options {
     uint32_t group_records_max; /* records of one group */
     uint32_t record_bytes_max;  /* ≤ BUS_RECORD_BYTES_MAX */
     uint32_t segments_max;
-    uint64_t part; /* one past the last offset that the store has applied; 0: nothing */
+    /* one past the last offset that the store has applied; 0: nothing. LOG_PART_LATER: recovery
+     * waits for log_part, once it knows whose log this is */
+    uint64_t part;
     /* log_id of the log that must be here, 16 bytes that stand until log_close: another log or none
      * is FAILED (CONFLICT, NOT_FOUND) before anything is written. NULL: any, and if none is here a
      * new one is made */
@@ -167,7 +170,7 @@ struct log_recovery {
     uint64_t nonzero_end; /* end of the last block behind it that is not zero */
     uint64_t later_end;   /* one past the last offset of a later valid group, if one was found */
     uint64_t search_from;
-    bool later, last_was_seal, fresh, holed;
+    bool later, last_was_seal, fresh, holed, awaits_part;
 };
 
 struct log {
@@ -209,6 +212,10 @@ struct log {
 MUST_USE enum status log_open(struct log *log, struct file_port *file, struct clock_port *clock,
                               struct entropy *entropy, const struct log_options *options);
 
+/* Recovery waits for this (LOG_PART_LATER). Nothing was written yet but, in an empty folder, the
+ * meta file. */
+void log_part(struct log *log, uint64_t part);
+
 /* Take completions, go on. Called by the bus's poll too. Never blocks. */
 void log_turn(struct log *log);
 
@@ -230,6 +237,11 @@ void log_report_text(const struct log *log, char *out, size_t bytes);
 
 /* Assert what always holds. O(1). */
 void log_check(const struct log *log);
+
+static inline bool log_awaits_part(const struct log *log)
+{
+    return log->state == LOG_RECOVERING && log->recovery.awaits_part;
+}
 
 static inline struct log *log_of(const struct bus *bus)
 {

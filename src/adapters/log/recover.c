@@ -437,14 +437,34 @@ static void judge_end(struct log *log)
         go_on(log);
 }
 
+/* What lies before the segment of `part` the store has applied; readers check it when they read. An
+ * inspection scans all. */
+static void scan_begin(struct log *log)
+{
+    const struct log_segment *at = log->segments, *last = at + log->segments_count - 1;
+    place_start(log);
+    if (!log->options.inspect && at->base <= log->meta.first)
+        while (at < last && at[0].sound && at[1].sound && at[1].number == at[0].number + 1 &&
+               at[1].base <= log->options.part)
+            at++;
+    if (at > log->segments) {
+        log->report.first = log->segments[0].base;
+        log->recovery.place = (struct log_place){
+            .group = at->header.group, .base = at->base, .chain = at->header.chain};
+    }
+    scan_segment(log, (size_t)(at - log->segments));
+}
+
 /* Scan what is known to be there, then judge. */
 static void judge(struct log *log)
 {
     struct log_recovery *recovery = &log->recovery;
+    recovery->awaits_part = log->options.part == LOG_PART_LATER;
+    if (recovery->awaits_part)
+        return;
     bool scanned = recovery->step == RECOVER_SCAN || recovery->step == RECOVER_SEARCH;
     if (!scanned && !recovery->fresh && !log->report.bad && log->segments_count > 0) {
-        place_start(log);
-        scan_segment(log, 0);
+        scan_begin(log);
         return;
     }
     if (!scanned && !recovery->fresh)
@@ -531,6 +551,13 @@ static bool refused(struct log *log, enum status status)
         return true;
     }
     return false;
+}
+
+void log_part(struct log *log, uint64_t part)
+{
+    assert(log_awaits_part(log) && part != LOG_PART_LATER);
+    log->options.part = part;
+    judge(log);
 }
 
 void log_recover_done(struct log *log)

@@ -138,8 +138,11 @@ static enum status families_judge(const struct rocks_db *db, bool rows, struct f
     rocksdb_options_t *options = rocksdb_options_create();
     char **names = rocksdb_list_column_families(options, db->path, &count, &error);
     rocksdb_options_destroy(options);
+    bool gone = error != NULL && strstr(error, "No such file") != NULL; /* what CURRENT names */
     enum status status =
         rocks_fail(error, failure, "the store's list of files cannot be read, rebuild it");
+    if (gone)
+        status = failure->status = STATUS_CORRUPT;
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
         if (!family_known(names[i]))
             status = failure_set(failure, STATUS_UNSUPPORTED,

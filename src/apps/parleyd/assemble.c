@@ -66,7 +66,7 @@ static uint32_t password_threads(const struct node *node)
     return threads > 0 ? threads : 1;
 }
 
-/* ---- log ---- */
+/* ---- address, log ---- */
 
 enum status assemble_log(struct node *node, struct failure *failure)
 {
@@ -87,6 +87,7 @@ enum status assemble_log(struct node *node, struct failure *failure)
     struct log_options options = log_options_default();
     options.folder = "log";
     options.segment_bytes = config->segment_mib << 20;
+    options.part = LOG_PART_LATER;
     options.id = node->data.has_log ? node->data.log_id : NULL;
     status = log_open(&node->log, &node->file.port, system_clock(), system_entropy(), &options);
     if (status != STATUS_OK)
@@ -110,7 +111,7 @@ static struct shard_options shard_options_of(struct node *node, uint32_t number,
                                                 .http_ms = config->http_ms,
                                                 .write_stall_ms = config->write_stall_ms},
                                     .roles = number == 0 ? ROLES_ALL : ROLE_BIT(ROLE_GATEWAY),
-                                    .processor_store = &node->processor_store.port,
+                                    .processor_store = &node->index.processor.port,
                                     .devices_max = config->connections};
     session_config_init(&options.session);
     options.session.server_name = config->name;
@@ -133,7 +134,7 @@ static enum status shard_start(struct node *node, uint32_t number, struct failur
     at->number = number;
     ring_links_waker(&node->links, number, &at->net.waker);
     ring_rpc_open(&at->rpc, &node->links, number);
-    memory_store_open(&at->store, &node->db);
+    rocks_store_open(&at->store, &node->index.db, &at->net.waker);
     enum status status =
         ring_bus_open(&at->bus, &node->links, number, number == 0 ? &node->log.bus : NULL);
     if (status == STATUS_OK)
@@ -167,12 +168,9 @@ enum status assemble_shards(struct node *node, struct failure *failure)
     system_entropy()->vtable->fill(system_entropy(), seed, sizeof seed);
     enum status status = shared_limits_open(&node->limits_shared, node->limits, RATE_CLASSES, seed);
     if (status == STATUS_OK)
-        status = memory_db_open(&node->db, (size_t)node->config->store_mib << 20);
-    if (status == STATUS_OK)
         status = ring_links_open(&node->links, node->shards_count, instance, facts);
     if (status != STATUS_OK)
-        return failure_set(failure, status, "no memory for the rows");
-    memory_store_open(&node->processor_store, &node->db);
+        return failure_set(failure, status, "no memory for the rings");
     struct epoll_options join = {.listener = &node->shards[0].net,
                                  .later = true,
                                  .connections_max = share(node, node->config->connections)};
@@ -195,14 +193,15 @@ void assemble_close(struct node *node)
         shard_close(&at->shard);
         password_pool_close(&at->passwords);
         ring_bus_close(&at->bus);
+        if (at->store.db != NULL)
+            rocks_store_close(&at->store);
         if (i > 0)
             epoll_close(&at->net);
     }
     shared_limits_close(&node->limits_shared);
     if (node->links.shards > 0)
         ring_links_close(&node->links);
-    if (node->db.head != NULL)
-        memory_db_close(&node->db);
+    index_close(&node->index, stopped);
     if (node->log.bus.vtable != NULL)
         log_close(&node->log);
     if (stopped)

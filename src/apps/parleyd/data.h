@@ -7,6 +7,7 @@
  *   keys/log.id       16 bytes, log_id of the log, once there is one: a log that is not mounted, or
  *                     another's, is not taken for a first start
  *   log/              the log; all else is built from it
+ *   store/            the rows: an index that may be thrown away (index.h)
  *   quarantine/       copies of records that nobody can read, if there are any (quarantine.h)
  *   admin.sock        while a server runs
  * Invariants: a folder that is a newer version's, or no data folder at all, is left as it is; what

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * desk.c: what the operator may ask (admin.h): status, invite, users. Served by shard 0 between two
- * turns; an answer is at most ADMIN_ANSWER_BYTES, and a walk over rows at most DESK_ROWS. */
+ * turns; an answer is at most ADMIN_ANSWER_BYTES, and a list has at most DESK_USERS lines. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,10 +10,10 @@
 #include "base/base64.h"
 #include "wire/gen/row.pb.h"
 
-#define DESK_ROWS   2000
-#define DESK_USERS  200
-#define DAY_MS      86400000u
-#define INVITE_DAYS 7u
+#define DESK_USERS       200
+#define DESK_ARENA_BYTES (1u << 20)
+#define DAY_MS           86400000u
+#define INVITE_DAYS      7u
 
 static void put_text(struct buf *out, const char *key, const char *value)
 {
@@ -124,10 +124,11 @@ static void status(struct node *node)
     put_number(out, "unreadable", shard->processor.unreadable_count);
     put_text(out, "unreadable_last", quarantine->any ? text : "none");
     put_number(out, "unreadable_kept", quarantine->files);
-    put_number(out, "rows", node->db.rows);
-    put_number(out, "rows_bytes", node->db.arena.used);
-    put_number(out, "rows_bytes_max", node->db.arena.bytes_max);
-    put_text(out, "rows_full", node_full(node) ? "yes" : "no");
+    const struct rocks_gauges gauges = rocks_db_gauges(&node->index.db);
+    put_number(out, "store_bytes", gauges.file_bytes);
+    put_number(out, "store_unwritten_bytes", gauges.memtable_bytes);
+    put_number(out, "store_cache_bytes", gauges.cache_bytes);
+    put_text(out, "store_stalled", gauges.stopped ? "yes" : "no");
     put_number(out, "operations", shard->gateway.operations.used);
     put_number(out, "passwords", node->shards[0].passwords.in_flight);
     put_counts(out, node);
@@ -170,56 +171,55 @@ static void invite_done(struct node *node)
 
 /* ---- users [AFTER] ---- */
 
-static bool user_put(struct buf *out, const struct row *row, struct arena *arena)
+static void user_put(struct buf *out, const struct row *row, struct arena *arena)
 {
     struct pb_user_row user;
     struct slice body;
-    if (row->key.n != DIR_USER || pb_unwrap(row->value, 1, &body) != STATUS_OK ||
+    if (pb_unwrap(row->value, 1, &body) != STATUS_OK ||
         pb_user_row_decode(body, arena, &user) != STATUS_OK)
-        return false;
+        return;
     buf_text(out, "user ");
     buf_put(out, user.username);
     buf_text(out, user.owner ? " owner " : " member ");
     buf_text(out, user.closed ? "closed " : "active ");
     buf_decimal(out, user.created_ms);
     buf_text(out, "\n");
-    return true;
 }
 
 /* A page of the directory; `next` names where to go on. */
 static void users(struct node *node, const char *after)
 {
     struct buf *out = &node->admin.answer;
-    struct row_key at = {.table = TABLE_DIR};
-    struct buf from = buf_over(at.a, sizeof at.a);
-    if (*after != '\0' && (hex_read(slice_text(after), &from) != STATUS_OK || from.overflow)) {
+    uint8_t from[ID_BYTES];
+    struct row rows[DESK_USERS];
+    struct arena arena;
+    struct buf id = buf_over(from, sizeof from);
+    if (*after != '\0' &&
+        (hex_read(slice_text(after), &id) != STATUS_OK || id.overflow || id.bytes != ID_BYTES)) {
         refuse(node, "INVALID no such place");
         return;
     }
-    at.n = *after != '\0' ? UINT64_MAX : 0;
-    if (*after != '\0')
-        memset(at.b, 0xff, sizeof at.b);
-    struct arena arena;
-    int rows = 0, found = 0;
-    const struct row *row;
-    arena_init(&arena, 64u << 10);
-    buf_text(out, "ok\n");
-    (void)pthread_mutex_lock(&node->db.lock);
-    while ((row = memory_db_next(&node->db, &at)) != NULL && row->key.table == TABLE_DIR &&
-           rows < DESK_ROWS && found < DESK_USERS) {
-        rows++;
-        at = row->key;
-        arena_reset(&arena);
-        found += user_put(out, row, &arena);
+    arena_init(&arena, DESK_ARENA_BYTES);
+    struct rocks_page page = {.type = DIR_USER,
+                              .after = *after != '\0' ? from : NULL,
+                              .rows = rows,
+                              .rows_max = DESK_USERS,
+                              .arena = &arena};
+    enum status status = rocks_db_page(&node->index.db, &page);
+    if (status != STATUS_OK) {
+        refuse(node, "IO the index cannot be read");
+        arena_deinit(&arena);
+        return;
     }
-    bool more = row != NULL && row->key.table == TABLE_DIR;
-    (void)pthread_mutex_unlock(&node->db.lock);
-    arena_deinit(&arena);
-    if (more) {
+    buf_text(out, "ok\n");
+    for (size_t i = 0; i < page.rows_count; i++)
+        user_put(out, &rows[i], &arena);
+    if (page.rows_count == DESK_USERS) {
         buf_text(out, "next ");
-        hex_write(out, SLICE_OF(at.a));
+        hex_write(out, slice_make(rows[DESK_USERS - 1].key.a, ID_BYTES));
         buf_text(out, "\n");
     }
+    arena_deinit(&arena);
     finish(node);
 }
 

@@ -31,12 +31,6 @@ static int64_t log_wait_ms(const struct node *node)
     return due_us <= now_us ? 0 : (int64_t)((due_us - now_us + 999) / 1000);
 }
 
-bool node_full(const struct node *node)
-{
-    size_t all = node->db.arena.bytes_max;
-    return node->db.arena.used > all - all / 32;
-}
-
 /* ---- the board: once a turn, by every shard ---- */
 
 static enum node_phase board_meet(struct node_shard *at)
@@ -50,7 +44,7 @@ static enum node_phase board_meet(struct node_shard *at)
     board->read_only = config->read_only = board->read_only || config->read_only;
     board->failed = board->failed || at->shard.failed;
     if (at->number == 0)
-        board->busy = config->busy = config->busy || node_full(node);
+        board->busy = config->busy;
     else
         config->busy = board->busy;
     enum node_phase phase = board->phase;
@@ -119,8 +113,9 @@ static enum status failed(const struct node *node, struct failure *failure)
         *failure = node->log.failure;
     else
         (void)failure_set(failure, STATUS_IO,
-                          "the records cannot be folded: is limits.store_mib "
-                          "too small?");
+                          "the index in %.80s/store cannot be written or read. Is the disk full or "
+                          "broken? It may be moved away: it is built again from the log",
+                          node->config->data);
     return failure->status;
 }
 
@@ -147,7 +142,15 @@ static enum status log_elsewhere(const struct node *node, struct failure *failur
 static enum status recover(struct node *node, struct failure *failure)
 {
     uint64_t told_us = mono_us();
-    while (node->log.state == LOG_RECOVERING) {
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && node->log.state == LOG_RECOVERING) {
+        if (log_awaits_part(&node->log)) { /* it is ours */
+            status = index_open(&node->index, node->config, node->shards_count,
+                                &node->shards[0].net.waker, failure);
+            if (status == STATUS_OK)
+                log_part(&node->log, node->index.part);
+            continue;
+        }
         posix_file_wait(&node->file, 100);
         log_turn(&node->log);
         if (posix_signals_asked(node->signals) != 0)
@@ -158,7 +161,10 @@ static enum status recover(struct node *node, struct failure *failure)
                           node->log.recovery.segment + 1, node->log.segments_count);
         }
     }
-    enum status status = node->log.state == LOG_FAILED ? node->log.failure.status : STATUS_OK;
+    if (status != STATUS_OK)
+        return status;
+    if (node->log.state == LOG_FAILED)
+        status = node->log.failure.status;
     if (status == STATUS_NOT_FOUND || status == STATUS_CONFLICT)
         return log_elsewhere(node, failure);
     if (status != STATUS_OK)
@@ -182,7 +188,7 @@ static void unreadable_keep(struct node *node)
 static enum status replay(struct node *node, struct failure *failure)
 {
     struct shard *shard = &node->shards[0].shard;
-    uint64_t told_us = mono_us(), left_before = 0;
+    uint64_t told_us = mono_us();
     bool any = true, told = false;
     while (!processor_caught_up(&shard->processor)) {
         any = shard_turn(shard, any ? 0 : 100);
@@ -199,9 +205,6 @@ static enum status replay(struct node *node, struct failure *failure)
         uint64_t left = processor_lag(&shard->processor);
         (void)fprintf(stderr, "parleyd: folding records, %llu of %llu\n",
                       (unsigned long long)(all > left ? all - left : 0), (unsigned long long)all);
-        if (left == left_before && node_full(node))
-            return failed(node, failure);
-        left_before = left;
     }
     if (told)
         (void)fprintf(stderr, "parleyd: all records are folded\n");
@@ -272,8 +275,8 @@ enum status node_open(struct node *node, const struct config *config, struct pos
     if (node->shards == NULL)
         return failure_set(failure, STATUS_BUSY, "no memory");
     memset(node->shards, 0, config->shards * sizeof *node->shards);
-    quarantine_open(&node->quarantine, config->data);
     enum status status = data_open(&node->data, config->data, system_entropy(), failure);
+    quarantine_open(&node->quarantine, config->data);
     if (status == STATUS_OK && node->data.keys_lost)
         (void)fprintf(stderr,
                       "parleyd: keys/witness.key was gone; a new one was made, so a loss of "
@@ -349,13 +352,6 @@ static void alarms_tell(struct node *node)
     const char *reason = node_read_only(node);
     disk_tell(node);
     quarantine_tell(&node->quarantine, mono_us());
-    if (node_full(node) && !node->board.full_told) {
-        node->board.full_told = true;
-        (void)fprintf(stderr,
-                      "parleyd: ALARM: the rows have filled limits.store_mib (%u MiB): nothing can "
-                      "be sent until parleyd is started with more\n",
-                      node->config->store_mib);
-    }
     if (reason == NULL || node->board.read_only_told)
         return;
     node->board.read_only_told = true;

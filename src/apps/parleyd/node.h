@@ -16,13 +16,13 @@
 #include "adapters/epoll/epoll.h"
 #include "adapters/limits/shared_limits.h"
 #include "adapters/log/log.h"
-#include "adapters/memory/memory_store.h"
 #include "adapters/password/pool.h"
 #include "adapters/posix/admin.h"
 #include "adapters/posix/file.h"
 #include "adapters/posix/signals.h"
 #include "adapters/ring/ring.h"
 #include "apps/parleyd/data.h"
+#include "apps/parleyd/index.h"
 #include "apps/parleyd/quarantine.h"
 #include "runtime/config.h"
 #include "runtime/shard.h"
@@ -35,7 +35,7 @@ struct node_shard {
     struct epoll net;
     struct ring_bus bus;
     struct ring_rpc rpc;
-    struct memory_store store;
+    struct rocks_store store;
     struct password_pool passwords;
     struct shard shard;
     struct node *node;
@@ -50,7 +50,7 @@ enum node_phase { NODE_RUN, NODE_DRAIN, NODE_END };
 struct node_board {
     enum node_phase phase;
     bool read_only, busy, failed;
-    bool read_only_told, full_told, disk_told; /* to whoever reads stderr */
+    bool read_only_told, disk_told; /* to whoever reads stderr */
     struct gateway_counts counts[RING_SHARDS_MAX];
     uint32_t connections[RING_SHARDS_MAX];
 };
@@ -67,8 +67,7 @@ struct node {
     struct posix_signals *signals;
     struct posix_file file;
     struct log log;
-    struct memory_db db;
-    struct memory_store processor_store;
+    struct index index;
     struct ring_links links;
     struct posix_admin admin;
     struct node_shard *shards;
@@ -94,10 +93,6 @@ MUST_USE enum status node_open(struct node *node, const struct config *config,
 /* Until asked to stop (OK) or something cannot go on (IO and a text). */
 MUST_USE enum status node_serve(struct node *node, struct failure *failure);
 void node_close(struct node *node);
-
-/* The rows have nearly taken what limits.store_mib gives them: writes are answered BUSY, for a
- * record that cannot be folded would never reach anybody. */
-bool node_full(const struct node *node);
 
 /* Why nothing can be written, in words; NULL: it can. */
 const char *node_read_only(const struct node *node);

@@ -15,11 +15,6 @@
 #define NAME_BYTES 32
 #define READ_BYTES 4096u
 
-void quarantine_open(struct quarantine *quarantine, const char *path)
-{
-    *quarantine = (struct quarantine){.path = path};
-}
-
 /* ---- files ---- */
 
 /* A descriptor of DATA/quarantine; −1 and errno. */
@@ -57,6 +52,19 @@ static void files_count(struct quarantine *quarantine, int folder)
         quarantine->files += is_copy(entry->d_name);
     quarantine->counted = true;
     (void)closedir(listing);
+}
+
+void quarantine_open(struct quarantine *quarantine, const char *path)
+{
+    *quarantine = (struct quarantine){.path = path};
+    int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int folder = openat(root, FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (folder >= 0) {
+        files_count(quarantine, folder);
+        (void)close(folder);
+    }
+    if (root >= 0)
+        (void)close(root);
 }
 
 /* Does the file hold just these bytes? NOT_FOUND: there is none; else OK or CONFLICT. */

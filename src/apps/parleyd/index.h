@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * index.h: the rows of a server, in DATA/store: an index behind the log, which may be thrown away.
+ * What it has applied (`part`) is replayed from; what is damaged is put aside and built again.
+ *
+ *   opened ──────────────────────────────▶ part = as its newest whole batch says
+ *   its write-ahead log is damaged ──────▶ alarm; part = what is left, a prefix
+ *   damaged beyond that ─────────────────▶ alarm; moved to DATA/store.damaged-N; part = 0
+ *   of a newer version, taken, no room ──▶ refused, nothing changed
+ *
+ * Invariant: part never speaks of rows that are not there (ADR 0040); whether the log holds what
+ * the rows have, and reaches back to what they lack, the log judges (log_options.part).
+ * Owner: the main thread; handles belong to their shards. */
+#pragma once
+
+#include "adapters/rocksdb/rocks_store.h"
+#include "runtime/config.h"
+
+#define INDEX_DAMAGED_MAX 9u /* folders put aside; then the operator must look */
+
+struct index {
+    struct rocks_db db;
+    struct rocks_store processor;
+    bool opened;
+    uint64_t part; /* one past the last offset applied, as found at open */
+};
+
+/* Handles for `shards` gateways and the processor; `waker`: of the processor's thread. */
+MUST_USE enum status index_open(struct index *index, const struct config *config, uint32_t shards,
+                                struct waker *waker, struct failure *failure);
+/* With `flushed` all rows go to tables first: the next start has little to replay. Tolerates a
+ * zeroed one. */
+void index_close(struct index *index, bool flushed);
