@@ -350,6 +350,11 @@ bool config_loopback(const uint8_t address[16])
     return memcmp(address, six, 16) == 0 || (memcmp(address, four, 12) == 0 && address[12] == 127);
 }
 
+bool config_tls(const struct config *config)
+{
+    return config->tls_cert[0] != '\0' && config->tls_key[0] != '\0';
+}
+
 struct slice config_origin_next(const char **at)
 {
     while (**at == ',' || **at == ' ')
@@ -377,11 +382,24 @@ static void check_listen(struct config_reading *reading)
     if (config_address(text, address, &port) != STATUS_OK)
         item_find(reading, item_of("listen"),
                   "listen = '%s' is no address. Give one as 127.0.0.1:8787 or [::1]:8787.", text);
-    else if (!config_loopback(address))
+    else if (!config_loopback(address) && reading->config.tls_cert[0] == '\0' &&
+             reading->config.tls_key[0] == '\0')
         item_find(reading, item_of("listen"),
-                  "listen = '%s' can be reached from other machines, and this version speaks no "
-                  "TLS, so passwords would travel in clear. Give 127.0.0.1:PORT or [::1]:PORT.",
+                  "listen = '%s' can be reached from other machines, and without a certificate "
+                  "passwords would travel in clear. Give tls_cert and tls_key, or 127.0.0.1:PORT "
+                  "or [::1]:PORT.",
                   text);
+}
+
+static void check_tls(struct config_reading *reading)
+{
+    const struct config *config = &reading->config;
+    if (config->tls_cert[0] != '\0' && config->tls_key[0] == '\0')
+        item_find(reading, item_of("tls_cert"),
+                  "tls_cert is given without tls_key. Give the key's file, too.");
+    if (config->tls_cert[0] == '\0' && config->tls_key[0] != '\0')
+        item_find(reading, item_of("tls_key"),
+                  "tls_key is given without tls_cert. Give the certificate's file, too.");
 }
 
 static void check_name(struct config_reading *reading)
@@ -422,6 +440,7 @@ void config_check(struct config_reading *reading)
 {
     const struct config *config = &reading->config;
     check_listen(reading);
+    check_tls(reading);
     check_name(reading);
     check_origins(reading);
     if (config->data[0] == '\0')

@@ -87,6 +87,7 @@ void config_check(struct config_reading *reading);
 /* "host:port" as the net port wants it. INVALID: neither IPv4 nor [IPv6] with a port. */
 MUST_USE enum status config_address(const char *text, uint8_t address[16], uint16_t *port);
 bool config_loopback(const uint8_t address[16]);
+bool config_tls(const struct config *config); /* clients come by https */
 
 /* Next of the origins, in place: *at moves on; empty when there is none. */
 struct slice config_origin_next(const char **at);

@@ -49,8 +49,9 @@ static void sections_are_known_without_their_settings(void **state)
     config_file_section(&reading, place, "times");
     assert_int_equal(reading.findings.count, 0);
     config_file_section(&reading, place, "servers");
-    assert_string_equal(found(), "p.conf:3: there is no section [servers]. Write one of [server], "
-                                 "[accounts], [limits], [rates], [times].\n");
+    assert_string_equal(found(),
+                        "p.conf:3: there is no section [servers]. Write one of [server], [tls], "
+                        "[accounts], [limits], [rates], [times].\n");
     place.line = 0;
     config_find(&reading, place, "it is gone.");
     assert_non_null(strstr(found(), "\nthe file p.conf: it is gone.\n"));
@@ -101,9 +102,9 @@ static const struct {
     {"server", "listen", "[::1]:8787", NULL},
     {"server", "listen", "localhost:1", NULL},
     {"server", "listen", "127.9.9.9:0", NULL},
-    {"server", "listen", "0.0.0.0:8787", "speaks no TLS"},
-    {"server", "listen", "192.168.1.1:8787", "speaks no TLS"},
-    {"server", "listen", "[::]:8787", "speaks no TLS"},
+    {"server", "listen", "0.0.0.0:8787", "without a certificate"},
+    {"server", "listen", "192.168.1.1:8787", "without a certificate"},
+    {"server", "listen", "[::]:8787", "without a certificate"},
     {"server", "listen", "8787", "is no address"},
     {"server", "listen", "127.0.0.1", "is no address"},
     {"server", "listen", "127.0.0.1:65536", "is no address"},
@@ -111,6 +112,8 @@ static const struct {
     {"server", "listen", ":8787", "is no address"},
     {"server", "listen", "example.org:8787", "is no address"},
     {"server", "listen", "::1:8787", "is no address"},
+    {"tls", "tls_cert", "cert.pem", "without tls_key"},
+    {"tls", "tls_key", "key.pem", "without tls_cert"},
     {"limits", "connections", "15", "is too small"},
     {"limits", "operations", "16", NULL},
 };
@@ -132,6 +135,18 @@ static void a_file_is_taken_or_refused(void **state)
         assert_int_equal(strncmp(found(), "p.conf:7: ", 10), 0);
         assert_null(strchr(found(), '\033')); /* a terminal is not told what to do */
     }
+}
+
+static void a_certificate_opens_other_addresses(void **state)
+{
+    (void)state;
+    config_init(&reading);
+    from_file(1, "server", "listen", "0.0.0.0:443");
+    from_file(2, "tls", "tls_cert", "cert.pem");
+    from_file(3, "tls", "tls_key", "key.pem");
+    config_check(&reading);
+    assert_int_equal(reading.findings.count, 0);
+    assert_true(config_tls(&reading.config));
 }
 
 static void a_text_may_be_as_long_as_its_bound(void **state)
@@ -271,6 +286,7 @@ int main(void)
         cmocka_unit_test(keys_are_unique_and_documented),
         cmocka_unit_test(sections_are_known_without_their_settings),
         cmocka_unit_test(a_file_is_taken_or_refused),
+        cmocka_unit_test(a_certificate_opens_other_addresses),
         cmocka_unit_test(a_text_may_be_as_long_as_its_bound),
         cmocka_unit_test(the_stronger_source_wins),
         cmocka_unit_test(each_source_is_named),

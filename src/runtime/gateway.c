@@ -11,15 +11,12 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "ports/crypto.h"
-#include "wire/gen/rpc.pb.h"
 #include "wire/http1.h"
 #include "wire/origin.h"
 #include "wire/upgrade.h"
 
 #define DEFAULT_HTTP_MS 10000u
 #define LINGER_MS       5000u
-#define RECEIVE_BYTES \
-    (16u * 1024u) /* what a net port holds for us: a whole frame up to this is never copied */
 
 static uint64_t mono_ms(const struct gateway *gateway)
 {
@@ -66,6 +63,8 @@ static void conn_drop(struct gateway *gateway, struct slab_handle handle, bool s
     if (still_open)
         gateway->ports.net->vtable->close(gateway->ports.net, conn->net, true);
     (void)timer_cancel(&gateway->timers, conn->timer);
+    if (conn->tls)
+        tls_drop(gateway, conn);
     output_free(&conn->output);
     memory_free(conn->message);
     slab_give(&gateway->conns, handle);
@@ -156,7 +155,7 @@ static void http_upgrade(struct gateway *gateway, struct slab_handle handle,
     gateway->counts.upgraded++;
     conn->phase = CONN_WEBSOCKET;
     conn->http_due_ms = 0;
-    ws_init(&conn->ws, WS_SERVER, RECEIVE_BYTES, FRAME_BYTES_STRANGER);
+    ws_init(&conn->ws, WS_SERVER, GATEWAY_RECEIVE_BYTES, FRAME_BYTES_STRANGER);
     session_init(&conn->session, slab_token(handle));
     struct event event = {.kind = EVENT_OPENED};
     conn_step(gateway, handle, &event);
@@ -281,7 +280,7 @@ static bool ws_take(struct gateway *gateway, struct slab_handle handle, struct g
     size_t consumed;
     /* Signed in by whatever event it was: a HELLO is answered after its step. */
     if (conn->session.state > SESSION_WELCOMED)
-        ws_raise(&conn->ws, RECEIVE_BYTES, FRAME_BYTES_MAX);
+        ws_raise(&conn->ws, GATEWAY_RECEIVE_BYTES, FRAME_BYTES_MAX);
     ws_feed(&conn->ws, conn->in + *used, conn->in_bytes - *used, &consumed, &event);
     *used += consumed;
     switch (event.kind) {
@@ -296,8 +295,7 @@ static bool ws_take(struct gateway *gateway, struct slab_handle handle, struct g
     return true;
 }
 
-/* Feed what lies there, as far as the session's output lets it. */
-static void conn_feed(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn)
+void conn_feed(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn)
 {
     size_t used = 0;
     conn->held_back = false;
@@ -313,7 +311,8 @@ static void conn_feed(struct gateway *gateway, struct slab_handle handle, struct
     conn->in += used;
     conn->in_bytes -= used;
     conn_touch(gateway, handle, conn);
-    gateway->ports.net->vtable->consume(gateway->ports.net, conn->net, used);
+    if (!conn->tls) /* else its bytes lie elsewhere */
+        gateway->ports.net->vtable->consume(gateway->ports.net, conn->net, used);
 }
 
 /* ---- completions ---- */
@@ -323,6 +322,12 @@ static void accepted(struct gateway *gateway, const struct net_event *event)
     struct slab_handle handle;
     struct gateway_conn *conn = slab_take(&gateway->conns, &handle);
     if (!conn) {
+        gateway->ports.net->vtable->close(gateway->ports.net, event->conn, true);
+        return;
+    }
+    if (gateway->options.tls && !tls_begin(gateway, conn)) {
+        slab_give(&gateway->conns, handle);
+        gateway->counts.busy++;
         gateway->ports.net->vtable->close(gateway->ports.net, event->conn, true);
         return;
     }
@@ -336,9 +341,14 @@ static void accepted(struct gateway *gateway, const struct net_event *event)
 
 static void sent(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn)
 {
-    output_landed(&conn->output);
+    if (conn->tls)
+        tls_landed(conn);
+    else
+        output_landed(&conn->output);
     conn->stall_due_ms = 0;
     conn_touch(gateway, handle, conn);
+    if (conn->tls && conn->tls->stuck)
+        tls_feed(gateway, handle, conn);
     /* It may fall in two steps: what flew, and what gathered meanwhile. */
     if (!conn->above || output_bytes(&conn->output) > SESSION_OUTPUT_BYTES_MAX / 2)
         return;
@@ -346,8 +356,24 @@ static void sent(struct gateway *gateway, struct slab_handle handle, struct gate
     struct event event = {.kind = EVENT_WRITABLE};
     if (conn->phase == CONN_WEBSOCKET)
         conn_step(gateway, handle, &event);
-    if (conn->held_back)
+    if (conn->held_back && conn->tls)
+        tls_feed(gateway, handle, conn);
+    else if (conn->held_back)
         conn_feed(gateway, handle, conn);
+}
+
+static void received(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn,
+                     const struct net_event *event)
+{
+    if (conn->closed)
+        return;
+    if (conn->tls) {
+        tls_on_received(gateway, handle, conn, event);
+        return;
+    }
+    conn->in = event->bytes;
+    conn->in_bytes = event->bytes_count;
+    conn_feed(gateway, handle, conn);
 }
 
 void gateway_on_net(struct gateway *gateway, const struct net_event *event)
@@ -361,46 +387,13 @@ void gateway_on_net(struct gateway *gateway, const struct net_event *event)
     if (!conn)
         return;
     switch (event->kind) {
-    case NET_RECEIVED:
-        conn->in = event->bytes;
-        conn->in_bytes = event->bytes_count;
-        if (!conn->closed)
-            conn_feed(gateway, handle, conn);
-        break;
+    case NET_RECEIVED: received(gateway, handle, conn, event); break;
     case NET_SENT: sent(gateway, handle, conn); break;
     case NET_CLOSED: conn_drop(gateway, handle, false); break;
     case NET_ACCEPTED:
     case NET_CONNECTED:
     case NET_WOKEN: break;
     }
-}
-
-/* The session a message is for: 0 if it names none here. */
-static uint64_t rpc_session(const struct pb_rpc *rpc)
-{
-    switch (rpc->body_case) {
-    case PB_RPC_BODY_ATTACHED: return rpc->body.attached.session;
-    case PB_RPC_BODY_FENCE: return rpc->body.fence.session;
-    case PB_RPC_BODY_REVOKE: return rpc->body.revoke.session;
-    case PB_RPC_BODY_OUTCOME: return rpc->body.outcome.session;
-    case PB_RPC_BODY_NONE:
-    case PB_RPC_BODY_ATTACH:
-    case PB_RPC_BODY_DETACH:
-    case PB_RPC_BODY_ACKED:
-    case PB_RPC_BODY_DELIVER: return 0;
-    }
-    return 0;
-}
-
-void gateway_on_rpc(struct gateway *gateway, const struct pb_rpc *rpc)
-{
-    struct event event = {.kind = EVENT_RPC, .rpc = rpc};
-    if (rpc->body_case == PB_RPC_BODY_DELIVER) {
-        for (size_t i = 0; i < rpc->body.deliver.sessions_count; i++)
-            conn_step(gateway, slab_handle_of(rpc->body.deliver.sessions[i]), &event);
-        return;
-    }
-    conn_step(gateway, slab_handle_of(rpc_session(rpc)), &event);
 }
 
 static void tell_all(struct gateway *gateway, struct event event)
@@ -463,14 +456,18 @@ static void conn_flush(struct gateway *gateway, struct slab_handle handle)
     if (!conn)
         return;
     conn->dirty = false;
-    if (conn->closed || (conn->phase == CONN_LINGER && output_bytes(&conn->output) == 0)) {
+    bool spent = conn->phase == CONN_LINGER && output_bytes(&conn->output) == 0 &&
+                 (!conn->tls || tls_spent(gateway, conn));
+    struct slice bytes = SLICE_EMPTY;
+    if (!conn->closed && !spent)
+        bytes = conn->tls ? tls_fly(gateway, conn) : output_fly(&conn->output);
+    if (conn->closed || spent) {
         bool reset = conn->closed;
         if (!reset)
             gateway->ports.net->vtable->close(gateway->ports.net, conn->net, false);
         conn_drop(gateway, handle, reset);
         return;
     }
-    struct slice bytes = output_fly(&conn->output);
     if (bytes.bytes == 0)
         return;
     conn->stall_due_ms = mono_ms(gateway) + gateway->options.write_stall_ms;
@@ -486,6 +483,8 @@ void gateway_flush(struct gateway *gateway)
     struct slab_handle handle;
     while (queue_take(&gateway->done, &handle))
         operation_deliver(gateway, handle);
+    if (gateway->options.tls)
+        tls_handshakes(gateway);
     while (queue_take(&gateway->dirty, &handle))
         conn_flush(gateway, handle);
     /* The next chunks, outside any message's turn; without memory now, the next flush asks
@@ -496,7 +495,8 @@ void gateway_flush(struct gateway *gateway)
 
 uint64_t gateway_next_ms(const struct gateway *gateway)
 {
-    return gateway->done.used > 0 ? 0 : timer_next_ms(&gateway->timers);
+    return gateway->done.used > 0 || gateway->handshakes.used > 0 ? 0
+                                                                  : timer_next_ms(&gateway->timers);
 }
 
 void gateway_turn(struct gateway *gateway, struct clock_reading now)
@@ -531,6 +531,8 @@ enum status gateway_open(struct gateway *gateway, const struct gateway_ports *po
         status = queue_open(&gateway->dirty, conns, sizeof(struct slab_handle));
     if (status == STATUS_OK)
         status = limiter_open(&gateway->limiter, options->limits, RATE_CLASSES, seed);
+    if (status == STATUS_OK && options->tls != NULL)
+        status = tls_open(gateway);
     if (status != STATUS_OK)
         gateway_close(gateway);
     return status;
@@ -545,6 +547,7 @@ void gateway_close(struct gateway *gateway)
     index = 0;
     while (slab_next(&gateway->operations, &index, &handle))
         operation_free(gateway, handle);
+    tls_close(gateway);
     limiter_close(&gateway->limiter);
     queue_close(&gateway->dirty);
     queue_close(&gateway->done);

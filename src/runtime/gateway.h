@@ -3,7 +3,8 @@
  * effects.
  * A part of one shard, stepped by it: gateway_on_x takes a completion of a port, gateway_flush
  * submits every socket's output once per turn. It decides nothing: session_step does.
- * Invariants: a connection is in one phase (HTTP → WEBSOCKET → LINGER); every operation of a
+ * Invariants: a connection is in one phase (HTTP → WEBSOCKET → LINGER), all of them under TLS if
+ * the options name it; every operation of a
  * session (append, read, hash) completes exactly once or dies with its connection; bytes of a
  * connection whose session has too much output are not consumed, so the client is not read
  * (back-pressure).
@@ -26,6 +27,7 @@
 #include "ports/password.h"
 #include "ports/rpc.h"
 #include "ports/store.h"
+#include "ports/tls.h"
 #include "base/limiter.h"
 #include "runtime/output.h"
 #include "wire/ws.h"
@@ -34,6 +36,11 @@
 #define FRAME_BYTES_STRANGER  8192u
 #define GATEWAY_TOKEN         (UINT64_C(1) << 63) /* marks its tokens on shared ports */
 #define GATEWAY_ENTROPY_BYTES 4096u
+/* What a net port holds for us, and what TLS gives at once: a whole frame up to this is never
+ * copied. */
+#define GATEWAY_RECEIVE_BYTES   (16u * 1024u)
+#define GATEWAY_HANDSHAKES_TURN 4u            /* about a millisecond: messages go first */
+#define GATEWAY_TLS_BACKLOG     (16u * 1024u) /* answers of TLS itself that a peer does not take */
 
 struct gateway_ports {
     struct net *net;
@@ -53,7 +60,8 @@ struct gateway_options {
     const struct limit *limits; /* RATE_CLASSES of them */
     /* counts the classes that fail closed for all shards of a process; NULL: each for itself */
     struct limits *limits_shared;
-    uint32_t http_ms;        /* to the end of the request head, from accept */
+    struct tls *tls;         /* every connection is under it; NULL: they are plain */
+    uint32_t http_ms;        /* to the end of the request head (and TLS), from accept */
     uint32_t write_stall_ms; /* output that does not move */
 };
 
@@ -61,17 +69,20 @@ struct gateway_options {
 struct gateway_counts {
     uint64_t accepted, refused_head, refused_origin, upgraded, frames_in, frames_out;
     uint64_t closed_protocol, closed_slow, closed_session, limited, busy, rollback_alarms, claims;
+    uint64_t tls_handshakes, tls_resumed, tls_failed;
 };
 
 struct gateway {
     struct gateway_ports ports;
     struct gateway_options options;
     struct session_config config;
-    struct slab conns;        /* struct gateway_conn */
-    struct slab operations;   /* struct gateway_operation */
-    struct timers timers;     /* token = connection */
-    struct queue done;        /* operations completed, not yet told to their session */
-    struct queue dirty;       /* connections with output or input to look at before the turn ends */
+    struct slab conns;       /* struct gateway_conn */
+    struct slab operations;  /* struct gateway_operation */
+    struct timers timers;    /* token = connection */
+    struct queue done;       /* operations completed, not yet told to their session */
+    struct queue dirty;      /* connections with output or input to look at before the turn ends */
+    struct queue handshakes; /* connections whose handshake has something to go on with */
+    uint8_t *tls_plain, *tls_out;
     uint32_t reads_in_flight; /* store requests: at most STORE_REQUESTS_MAX, then BUSY */
     struct limiter limiter;
     struct arena step;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gateway_conn.h: what gateway.c (connections) and gateway_run.c (effects) share. Nobody else's. */
+ * gateway_conn.h: what gateway.c (connections), gateway_tls.c (TLS below them) and gateway_run.c
+ * (effects) share. Nobody else's. */
 #pragma once
 
 #include "runtime/gateway.h"
@@ -10,13 +11,28 @@ enum conn_phase {
     CONN_LINGER, /* the last bytes leave, then it is closed */
 };
 
+/* What a connection under TLS has beside. Bounds: `sealed` by a portion of output and
+ * GATEWAY_TLS_BACKLOG, `kept` by GATEWAY_RECEIVE_BYTES. */
+struct gateway_tls {
+    struct tls_session *session;
+    struct output sealed; /* what the socket gets */
+    uint8_t *wire;        /* unconsumed, in the net port's buffer */
+    size_t wire_bytes;
+    uint8_t *kept; /* plain bytes that are no whole head or frame yet */
+    uint32_t kept_bytes;
+    bool waits; /* in the queue of handshakes */
+    bool stuck; /* the peer does not take our answers: it is not heard until it does */
+    bool told;  /* that nothing more comes */
+};
+
 struct gateway_conn {
     net_conn net;
     enum conn_phase phase;
+    struct gateway_tls *tls; /* NULL: plain */
     struct ws ws;
     struct session session;
     struct output output;
-    uint8_t *in; /* unconsumed bytes, in the net port's buffer */
+    uint8_t *in; /* unconsumed bytes, in the net port's buffer, or plain ones while they are fed */
     size_t in_bytes;
     uint8_t *message; /* of a message that comes in pieces */
     uint32_t message_bytes, message_capacity;
@@ -57,6 +73,9 @@ void conn_touch(struct gateway *gateway, struct slab_handle handle, struct gatew
 /* Send what waits, then close. */
 void conn_linger(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn);
 
+/* Feed what lies in `in`, as far as the session's output lets it. */
+void conn_feed(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn);
+
 void conn_arm(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn);
 
 /* Count a frame against its limits: 0, or the ms to wait (then it was one too many). */
@@ -75,3 +94,21 @@ void effects_run_last(struct gateway *gateway, const struct effects *effects);
 /* Tell the session, if it is still there, and free the operation. */
 void operation_deliver(struct gateway *gateway, struct slab_handle handle);
 void operation_free(struct gateway *gateway, struct slab_handle handle);
+
+/* ---- TLS (gateway_tls.c) ---- */
+
+MUST_USE enum status tls_open(struct gateway *gateway); /* BUSY: no memory */
+void tls_close(struct gateway *gateway);
+MUST_USE bool tls_begin(struct gateway *gateway, struct gateway_conn *conn); /* false: no memory */
+void tls_drop(struct gateway *gateway, struct gateway_conn *conn);
+/* NET_RECEIVED: of a handshake it is queued, for those are what costs. */
+void tls_on_received(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn,
+                     const struct net_event *event);
+void tls_feed(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn);
+/* The next GATEWAY_HANDSHAKES_TURN of the queue. */
+void tls_handshakes(struct gateway *gateway);
+/* The next portion for net->send: output sealed, or what TLS itself says. */
+struct slice tls_fly(struct gateway *gateway, struct gateway_conn *conn);
+void tls_landed(struct gateway_conn *conn); /* NET_SENT */
+/* All output is gone: say so. True: that, too, is gone. */
+bool tls_spent(struct gateway *gateway, struct gateway_conn *conn);

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "core/session.h"
+#include "wire/gen/rpc.pb.h"
 
 #define READ_ARENA_BYTES (4u << 20)
 
@@ -314,4 +315,32 @@ void operation_deliver(struct gateway *gateway, struct slab_handle handle)
     }
     conn_step(gateway, operation->conn, &event);
     operation_free(gateway, handle);
+}
+
+/* The session a message is for: 0 if it names none here. */
+static uint64_t rpc_session(const struct pb_rpc *rpc)
+{
+    switch (rpc->body_case) {
+    case PB_RPC_BODY_ATTACHED: return rpc->body.attached.session;
+    case PB_RPC_BODY_FENCE: return rpc->body.fence.session;
+    case PB_RPC_BODY_REVOKE: return rpc->body.revoke.session;
+    case PB_RPC_BODY_OUTCOME: return rpc->body.outcome.session;
+    case PB_RPC_BODY_NONE:
+    case PB_RPC_BODY_ATTACH:
+    case PB_RPC_BODY_DETACH:
+    case PB_RPC_BODY_ACKED:
+    case PB_RPC_BODY_DELIVER: return 0;
+    }
+    return 0;
+}
+
+void gateway_on_rpc(struct gateway *gateway, const struct pb_rpc *rpc)
+{
+    struct event event = {.kind = EVENT_RPC, .rpc = rpc};
+    if (rpc->body_case == PB_RPC_BODY_DELIVER) {
+        for (size_t i = 0; i < rpc->body.deliver.sessions_count; i++)
+            conn_step(gateway, slab_handle_of(rpc->body.deliver.sessions[i]), &event);
+        return;
+    }
+    conn_step(gateway, slab_handle_of(rpc_session(rpc)), &event);
 }

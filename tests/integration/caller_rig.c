@@ -16,6 +16,8 @@
 #include "wire/policy.h"
 #include "wire/ws.h"
 
+#define CALLER_SEALED_BYTES (128u << 10)
+
 static struct caller *everybody; /* who is open */
 
 static struct net *net_of(const struct caller *caller)
@@ -25,8 +27,40 @@ static struct net *net_of(const struct caller *caller)
 
 /* ---- what is said ---- */
 
+/* Plain bytes are sealed as soon as they may be; so at most one call's worth is sealed at once. */
+static void flush_sealed(struct caller *caller)
+{
+    struct tls *tls = caller->tls;
+    bool open = caller->session->state == TLS_OPEN || caller->session->state == TLS_ENDED;
+    size_t bytes = caller->out_bytes < 65536 ? caller->out_bytes : 65536;
+    if (caller->sending)
+        return;
+    if (caller->session->state == TLS_HANDSHAKE) { /* begins it */
+        struct buf none = buf_over(NULL, 0);
+        struct slice nothing = SLICE_EMPTY;
+        tls->vtable->feed(tls, caller->session, &nothing, &none, &caller->sealed);
+    }
+    if (open && bytes > 0) {
+        tls->vtable->seal(tls, caller->session, slice_make(caller->out + caller->out_at, bytes),
+                          &caller->sealed);
+        caller->out_at += bytes;
+        caller->out_bytes -= bytes;
+        if (caller->out_bytes == 0)
+            caller->out_at = 0;
+    }
+    if (caller->sealed.bytes == 0)
+        return;
+    caller->flying = buf_slice(&caller->sealed);
+    caller->sending = true;
+    net_of(caller)->vtable->send(net_of(caller), caller->conn, caller->flying);
+}
+
 static void flush(struct caller *caller)
 {
+    if (caller->tls != NULL && caller->connected && !caller->gone) {
+        flush_sealed(caller);
+        return;
+    }
     if (!caller->connected || caller->gone || caller->sending || caller->out_bytes == 0)
         return;
     caller->flying = slice_make(caller->out + caller->out_at, caller->out_bytes);
@@ -149,10 +183,23 @@ static void hear_bytes(struct caller *caller)
 static void hear(struct caller *caller)
 {
     struct slice bytes = caller->unheard;
-    assert_true(caller->in_bytes + bytes.bytes <= CALLER_BYTES_MAX);
-    if (bytes.bytes > 0)
-        memcpy(caller->in + caller->in_bytes, bytes.at, bytes.bytes);
-    caller->in_bytes += bytes.bytes;
+    if (caller->tls != NULL) {
+        /* What must be answered waits for the next flight. */
+        static uint8_t answer[TLS_OUT_BYTES_MIN];
+        struct buf out = buf_over(answer, sizeof answer);
+        struct buf plain = buf_over(caller->in, CALLER_BYTES_MAX);
+        plain.bytes = caller->in_bytes;
+        struct slice in = bytes;
+        caller->tls->vtable->feed(caller->tls, caller->session, &in, &plain, &out);
+        caller->in_bytes = plain.bytes;
+        assert_true(out.bytes == 0 || !caller->sending);
+        buf_put(&caller->sealed, buf_slice(&out));
+    } else {
+        assert_true(caller->in_bytes + bytes.bytes <= CALLER_BYTES_MAX);
+        if (bytes.bytes > 0)
+            memcpy(caller->in + caller->in_bytes, bytes.at, bytes.bytes);
+        caller->in_bytes += bytes.bytes;
+    }
     caller->unheard = SLICE_EMPTY;
     net_of(caller)->vtable->consume(net_of(caller), caller->conn, bytes.bytes);
     hear_bytes(caller);
@@ -170,6 +217,10 @@ static void on_event(struct caller *caller, const struct net_event *event)
     case NET_CONNECTED: caller->connected = true; break;
     case NET_SENT:
         caller->sending = false;
+        if (caller->tls != NULL) {
+            caller->sealed.bytes = 0;
+            break;
+        }
         caller->out_at += caller->flying.bytes;
         caller->out_bytes -= caller->flying.bytes;
         if (caller->out_bytes == 0)
@@ -230,9 +281,29 @@ static void connect_now(struct caller *caller)
     HEAR(caller->connected);
 }
 
+static void begin_tls(struct caller *caller)
+{
+    if (caller->tls == NULL)
+        return;
+    if (caller->session != NULL)
+        caller->tls->vtable->close(caller->tls, caller->session);
+    caller->session = caller->tls->vtable->open(caller->tls);
+    caller->sealed.bytes = 0;
+    assert_non_null(caller->session);
+}
+
 void caller_open(struct caller *caller, struct node *node, uint64_t tag)
 {
+    caller_open_tls(caller, node, tag, NULL);
+}
+
+void caller_open_tls(struct caller *caller, struct node *node, uint64_t tag, struct tls *tls)
+{
     memset(caller, 0, sizeof *caller);
+    caller->tls = tls;
+    if (tls != NULL)
+        caller->sealed = buf_over(memory_alloc(CALLER_SEALED_BYTES), CALLER_SEALED_BYTES);
+    begin_tls(caller);
     caller->node = node;
     caller->tag = tag;
     caller->out = memory_alloc(CALLER_BYTES_MAX);
@@ -260,6 +331,9 @@ void caller_close(struct caller *caller)
         at = &(*at)->next;
     *at = caller->next;
     hang_up(caller);
+    if (caller->tls != NULL)
+        caller->tls->vtable->close(caller->tls, caller->session);
+    memory_free(caller->sealed.at);
     memory_free(caller->out);
     memory_free(caller->in);
     arena_deinit(&caller->arena);
@@ -273,6 +347,7 @@ void caller_again(struct caller *caller)
     caller->close_code = 0;
     caller->unheard = SLICE_EMPTY;
     caller->pongs = caller->echoes = 0;
+    begin_tls(caller);
     connect_now(caller);
 }
 

@@ -29,6 +29,10 @@ struct caller {
     uint16_t close_code; /* of the server's close frame; 0: none yet */
     char head[16];       /* how the HTTP answer begins */
 
+    struct tls *tls; /* NULL: it speaks in plain; set by caller_open_tls */
+    struct tls_session *session;
+    struct buf sealed; /* what leaves next */
+
     uint8_t user[ID_BYTES], device[ID_BYTES];
     uint8_t device_secret[64], device_public[32];
     uint8_t nonce[32];
@@ -50,6 +54,8 @@ struct caller_account {
 
 /* Connected when it returns; tag ≥ 1, unique among the callers of a node. */
 void caller_open(struct caller *caller, struct node *node, uint64_t tag);
+/* The same under TLS; the handshake goes on with the turns. */
+void caller_open_tls(struct caller *caller, struct node *node, uint64_t tag, struct tls *tls);
 void caller_close(struct caller *caller);
 void caller_again(struct caller *caller);   /* a new connection of the same device */
 void caller_listen(struct caller *caller);  /* deaf no more */

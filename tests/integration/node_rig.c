@@ -51,6 +51,7 @@ static void start_shard(struct node *node, uint32_t number, const struct node_op
                     .discovery = SLICE_LITERAL("{}"),
                     .limits = options->limits != NULL ? options->limits : limits,
                     .limits_shared = options->limits_shared,
+                    .tls = options->tls,
                     .write_stall_ms = 30000},
         .roles = number == 0 ? ROLES_ALL : ROLE_BIT(ROLE_GATEWAY),
         .processor_store = &node->processor_store.port,

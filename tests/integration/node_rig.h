@@ -46,6 +46,7 @@ struct node_options {
     const struct limit *limits;   /* NULL: none */
     struct limits *limits_shared; /* of all shards; NULL: each for itself */
     struct clock_port *clock;     /* of the shards; NULL: the system's */
+    struct tls *tls;              /* of the shards; NULL: plain */
 };
 
 /* A new folder, then node_start; the clients' sockets outlive restarts. */

@@ -370,7 +370,7 @@ class Refusals(Scene):
 
     def test_other_addresses(self):
         for listen in ("0.0.0.0:0", "[::]:0", "10.1.2.3:80"):
-            self.refused(2, "speaks no TLS", "command line --listen", listen=listen)
+            self.refused(2, "without a certificate", "command line --listen", listen=listen)
         self.assertFalse(os.path.exists(self.data))
 
     def test_corrupt_configuration(self):

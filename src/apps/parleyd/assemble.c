@@ -74,7 +74,7 @@ enum status assemble_log(struct node *node, struct failure *failure)
     uint8_t address[16];
     uint16_t port;
     enum status status = config_address(config->listen, address, &port);
-    assert(status == STATUS_OK && config_loopback(address)); /* config_check */
+    assert(status == STATUS_OK && (config_loopback(address) || config_tls(config)));
     struct epoll_options serve = {.address = address,
                                   .port = port,
                                   .later = true,
@@ -108,6 +108,7 @@ static struct shard_options shard_options_of(struct node *node, uint32_t number,
                                                 .discovery = slice_text(node->discovery),
                                                 .limits = node->limits,
                                                 .limits_shared = &node->limits_shared.port,
+                                                .tls = certificate_port(&node->certificate),
                                                 .http_ms = config->http_ms,
                                                 .write_stall_ms = config->write_stall_ms},
                                     .roles = number == 0 ? ROLES_ALL : ROLE_BIT(ROLE_GATEWAY),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/parleyd/bounds.h"
 
+#include "adapters/openssl/server.h"
 #include "adapters/rocksdb/rocks_store.h"
 #include "apps/parleyd/node.h"
 #include "client/client.h"

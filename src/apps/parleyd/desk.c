@@ -72,6 +72,9 @@ static void put_counts(struct buf *out, struct node *node)
         sum.busy += counts->busy;
         sum.rollback_alarms += counts->rollback_alarms;
         sum.claims += counts->claims;
+        sum.tls_handshakes += counts->tls_handshakes;
+        sum.tls_resumed += counts->tls_resumed;
+        sum.tls_failed += counts->tls_failed;
     }
     (void)pthread_mutex_unlock(&node->lock);
     put_number(out, "connections", connections);
@@ -89,6 +92,9 @@ static void put_counts(struct buf *out, struct node *node)
     put_number(out, "busy", sum.busy);
     put_number(out, "rollback_alarms", sum.rollback_alarms);
     put_number(out, "claims", sum.claims);
+    put_number(out, "tls_handshakes", sum.tls_handshakes);
+    put_number(out, "tls_resumed", sum.tls_resumed);
+    put_number(out, "tls_failed", sum.tls_failed);
 }
 
 static void status(struct node *node)
@@ -107,6 +113,10 @@ static void status(struct node *node)
     (void)snprintf(colon, sizeof text - (size_t)(colon - text), ":%u", node->port);
     put_text(out, "listen", text);
     put_text(out, "name", node->config->name);
+    certificate_text(&node->certificate, text, sizeof text);
+    put_text(out, "certificate", text);
+    put_text(out, "certificate_trouble",
+             node->certificate.trouble[0] != '\0' ? node->certificate.trouble : "none");
     put_number(out, "shards", node->shards_count);
     const char *reason = node_read_only(node);
     put_text(out, "read_only", reason != NULL ? reason : "no");

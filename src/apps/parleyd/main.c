@@ -24,6 +24,7 @@ static const char help[] =
     "parleyd: the server of Parley, a private messenger that anyone can run.\n"
     "\n"
     "  parleyd [--data FOLDER] [--listen ADDRESS:PORT]   serve, until Ctrl-C\n"
+    "  parleyd --tls-cert FILE --tls-key FILE [...]      the same by https, on any address\n"
     "  parleyd --check [...]           only look: all errors of the settings at once\n"
     "  parleyd --help-config           every setting, its flag and its variable\n"
     "  parleyd --sample-config         a configuration file with the defaults\n"
@@ -72,13 +73,18 @@ static void descriptors_take(struct config *config)
                   (unsigned long)limit.rlim_cur, config->connections);
 }
 
+static const char *scheme(const struct config *config)
+{
+    return config_tls(config) ? "https" : "http";
+}
+
 static void greet(const struct node *node)
 {
     char host[64];
     (void)snprintf(host, sizeof host, "%s", node->config->listen);
     *strrchr(host, ':') = '\0';
-    (void)printf("Parley listens on http://%s:%u (data in %s)\n", host, node->port,
-                 node->config->data);
+    (void)printf("Parley listens on %s://%s:%u (data in %s)\n", scheme(node->config), host,
+                 node->port, node->config->data);
     if (node->owner_invite[0] != '\0')
         (void)printf("One-time invite: %s\n", node->owner_invite);
     (void)printf(PLAIN_LINE "\n");
@@ -93,7 +99,7 @@ static int serve(struct config *config)
     (void)umask(0077);
     assert_handler_set(report_assert);
     descriptors_take(config);
-    enum status status = posix_signals_open(&signals);
+    enum status status = posix_signals_open(&signals, config_tls(config));
     if (status != STATUS_OK) {
         (void)fprintf(stderr, "parleyd: signals cannot be taken\n");
         return EXIT_PROBLEM;
@@ -119,12 +125,17 @@ static int check(const struct config_reading *reading)
 {
     struct failure failure = {0};
     enum status status = data_look(reading->config.data, &failure);
+    if ((status == STATUS_OK || status == STATUS_NOT_FOUND) && config_tls(&reading->config)) {
+        enum status pair = certificate_look(&reading->config, &failure);
+        status = pair == STATUS_OK ? status : pair == STATUS_NOT_FOUND ? STATUS_INVALID : pair;
+    }
     if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
         (void)fprintf(stderr, "parleyd: %s\n", failure.text);
         return EXIT_PROBLEM;
     }
-    (void)printf("The settings are right: http://%s, data in %s (%s).\n", reading->config.listen,
-                 reading->config.data, status == STATUS_OK ? "there" : "to be made");
+    (void)printf("The settings are right: %s://%s, data in %s (%s).\n", scheme(&reading->config),
+                 reading->config.listen, reading->config.data,
+                 status == STATUS_OK ? "there" : "to be made");
     return 0;
 }
 

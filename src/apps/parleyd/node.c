@@ -281,6 +281,8 @@ enum status node_open(struct node *node, const struct config *config, struct pos
         (void)fprintf(stderr,
                       "parleyd: keys/witness.key was gone; a new one was made, so a loss of "
                       "data before now cannot be proved by devices\n");
+    if (status == STATUS_OK && config_tls(config))
+        status = certificate_open(&node->certificate, config->tls_cert, config->tls_key, failure);
     if (status == STATUS_OK)
         status = assemble_log(node, failure);
     if (status == STATUS_OK)
@@ -352,6 +354,7 @@ static void alarms_tell(struct node *node)
     const char *reason = node_read_only(node);
     disk_tell(node);
     quarantine_tell(&node->quarantine, mono_us());
+    certificate_turn(&node->certificate, posix_signals_hup_take(node->signals), mono_us() / 1000);
     if (reason == NULL || node->board.read_only_told)
         return;
     node->board.read_only_told = true;
@@ -425,6 +428,7 @@ void node_close(struct node *node)
     quarantine_tell(&node->quarantine, UINT64_MAX);
     posix_admin_close(&node->admin);
     assemble_close(node);
+    certificate_close(&node->certificate);
     data_close(&node->data);
     memory_free(node->shards);
     (void)pthread_mutex_destroy(&node->lock);

@@ -21,6 +21,7 @@
 #include "adapters/posix/file.h"
 #include "adapters/posix/signals.h"
 #include "adapters/ring/ring.h"
+#include "apps/parleyd/certificate.h"
 #include "apps/parleyd/data.h"
 #include "apps/parleyd/index.h"
 #include "apps/parleyd/quarantine.h"
@@ -82,6 +83,7 @@ struct node {
     char owner_invite[32]; /* of the first start; "" */
     struct node_desk desk;
     struct quarantine quarantine;
+    struct certificate certificate;
     pthread_mutex_t lock;
     struct node_board board;
 };
