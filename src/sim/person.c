@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "sim/device.h"
+#include "sim/profile.h"
 
 void sim_device_send(struct sim_device *device, const char *username, size_t bytes)
 {
@@ -120,5 +121,8 @@ const char *sim_device_owed(const struct sim_device *device)
         return NULL;
     if (device->power != SIM_DEVICE_ON || device->state != PB_CLIENT_STATE_SYNCED)
         return "a session";
-    return device->commands_count > 0 ? "a command without an answer" : wanted(&device->client);
+    if (device->commands_count > 0)
+        return "a command without an answer";
+    const char *wants = wanted(&device->client);
+    return wants ? wants : profile_wrong(device->store, &device->client);
 }

@@ -3,10 +3,12 @@
  * Owner: one thread. */
 #pragma once
 
+#include "client/client.h"
 #include "ports/cstore.h"
 
 #define PROFILE_PAGE      256u
 #define PROFILE_KEY_BYTES 64u
+#define PROFILE_ROWS_MAX  65536u
 
 struct profile_walk {
     uint32_t table;
@@ -23,3 +25,7 @@ void profile_walk_next(struct profile_walk *walk, struct cstore *store, struct a
 
 /* `to` holds what `from` holds, and nothing else. */
 void profile_copy(struct cstore *to, struct cstore *from);
+
+/* What the person would see wrongly: a message twice, a row for ever unsent, a hole. NULL: nothing.
+ * For a mind that wants nothing more, and chats without hidden rows. */
+const char *profile_wrong(struct cstore *store, const struct client *client);
