@@ -436,6 +436,26 @@ static void check_origins(struct config_reading *reading)
         item_find(reading, item_of("origins"), "%u origins. Give at most 16.", count);
 }
 
+/* The switch holds for one folder, so that no copied configuration carries it to another. */
+static void check_unsafe(struct config_reading *reading)
+{
+    const struct config *config = &reading->config;
+    uint8_t address[16];
+    uint16_t port;
+    if (config->unsafe_bench[0] == '\0')
+        return;
+    if (strcmp(config->unsafe_bench, config->data) != 0)
+        item_find(reading, item_of("unsafe_bench"),
+                  "unsafe_bench = '%.80s' is not the folder of data. It takes all protection from "
+                  "the accounts there: name the same folder twice, or leave it out.",
+                  config->unsafe_bench);
+    if (config_address(config->listen, address, &port) == STATUS_OK && !config_loopback(address))
+        item_find(reading, item_of("unsafe_bench"),
+                  "unsafe_bench with listen = '%.80s'. Nobody else may reach such a server: give "
+                  "127.0.0.1:PORT or [::1]:PORT.",
+                  config->listen);
+}
+
 void config_check(struct config_reading *reading)
 {
     const struct config *config = &reading->config;
@@ -443,6 +463,7 @@ void config_check(struct config_reading *reading)
     check_tls(reading);
     check_name(reading);
     check_origins(reading);
+    check_unsafe(reading);
     if (config->data[0] == '\0')
         item_find(reading, item_of("data"), "data is empty. Give a folder.");
     if (config->shards * 16 > config->connections)

@@ -51,7 +51,7 @@ static void sections_are_known_without_their_settings(void **state)
     config_file_section(&reading, place, "servers");
     assert_string_equal(found(),
                         "p.conf:3: there is no section [servers]. Write one of [server], [tls], "
-                        "[accounts], [limits], [rates], [times].\n");
+                        "[accounts], [limits], [rates], [times], [unsafe].\n");
     place.line = 0;
     config_find(&reading, place, "it is gone.");
     assert_non_null(strstr(found(), "\nthe file p.conf: it is gone.\n"));
@@ -99,6 +99,9 @@ static const struct {
     {"server", "data", "", "data is empty"},
     {"server", "origins", "https://a.example, https://b.example", NULL},
     {"server", "origins", "a.example", "'a.example' is no origin"},
+    {"unsafe", "unsafe_bench", "./parley-data", NULL},
+    {"unsafe", "unsafe_bench", "", NULL},
+    {"unsafe", "unsafe_bench", "./parley-data2", "name the same folder twice"},
     {"server", "listen", "[::1]:8787", NULL},
     {"server", "listen", "localhost:1", NULL},
     {"server", "listen", "127.9.9.9:0", NULL},

@@ -30,17 +30,20 @@ struct password_thread {
     struct ring jobs, answers;
     struct waker *waker;
     uint32_t in_flight;
+    bool weak; /* set before the first job */
 };
 
-static void work(struct job *job, struct password_done *done)
+static void work(struct job *job, bool weak, struct password_done *done)
 {
     const char *password = (const char *)job->password;
     *done = (struct password_done){.token = job->token};
     if (job->verify) {
         int match = crypto_pwhash_str_verify(job->hash, password, job->password_bytes);
         done->match = match == 0 && !job->unknown;
-    } else if (crypto_pwhash_str_alg(done->hash, password, job->password_bytes, OPS_LIMIT,
-                                     MEMORY_LIMIT, crypto_pwhash_ALG_ARGON2ID13) != 0) {
+    } else if (crypto_pwhash_str_alg(done->hash, password, job->password_bytes,
+                                     weak ? crypto_pwhash_OPSLIMIT_MIN : OPS_LIMIT,
+                                     weak ? crypto_pwhash_MEMLIMIT_MIN : MEMORY_LIMIT,
+                                     crypto_pwhash_ALG_ARGON2ID13) != 0) {
         done->hash[0] = 0; /* no memory: the caller answers BUSY */
     }
     sodium_memzero(job, sizeof *job);
@@ -58,7 +61,7 @@ static void *run(void *argument)
         if (job.stop)
             return NULL;
         struct password_done done;
-        work(&job, &done);
+        work(&job, thread->weak, &done);
         enum status put = ring_put(&thread->answers, &done);
         assert(put == STATUS_OK); /* as many places as jobs in flight */
         waker_wake(thread->waker);
@@ -172,6 +175,12 @@ enum status password_pool_open(struct password_pool *pool, uint32_t threads, str
         pool->threads_count++;
     }
     return STATUS_OK;
+}
+
+void password_pool_weaken(struct password_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->threads_count; i++)
+        pool->threads[i].weak = true;
 }
 
 void password_pool_close(struct password_pool *pool)

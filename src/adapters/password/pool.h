@@ -27,4 +27,6 @@ struct password_pool {
 /* `threads`: 1 … PASSWORD_THREADS_MAX (cores − 1, at least one). Cost: t = 2, m = 19 MiB, p = 1. */
 MUST_USE enum status password_pool_open(struct password_pool *pool, uint32_t threads,
                                         struct waker *waker, struct failure *failure);
+/* For measuring only, before the first job: new hashes cost next to nothing and protect nobody. */
+void password_pool_weaken(struct password_pool *pool);
 void password_pool_close(struct password_pool *pool); /* waits for jobs at work; tolerates zeros */

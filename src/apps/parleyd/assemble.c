@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "adapters/system/system.h"
+#include "apps/parleyd/unsafe.h"
 #include "base/assert.h"
 
 static uint32_t share(const struct node *node, uint32_t of_all)
@@ -19,6 +20,8 @@ static void limits_fill(struct node *node)
 {
     const struct config *config = node->config;
     struct limit *limits = node->limits;
+    if (unsafe_bench(config))
+        return; /* zeroed: no limits */
     limits[RATE_REGISTER] = (struct limit){config->register_burst, config->register_back_ms, true};
     limits[RATE_LOGIN] = (struct limit){config->login_burst, config->login_back_ms, true};
     limits[RATE_LOGIN_ACCOUNT] =
@@ -119,7 +122,8 @@ static struct shard_options shard_options_of(struct node *node, uint32_t number,
     options.session.gateway = node->links.instance;
     options.session.shard = number;
     options.session.log_epoch = facts.log_epoch;
-    options.session.sign_up = (enum sign_up_policy)config->sign_up;
+    options.session.sign_up =
+        unsafe_bench(config) ? POLICY_OPEN : (enum sign_up_policy)config->sign_up;
     options.session.members_invite = config->members_invite;
     options.session.read_only = node->log.state == LOG_READ_ONLY;
     options.session.witness = node->data.witness;
@@ -143,6 +147,8 @@ static enum status shard_start(struct node *node, uint32_t number, struct failur
             password_pool_open(&at->passwords, password_threads(node), &at->net.waker, failure);
     if (status != STATUS_OK)
         return failure_set(failure, status, "no memory for shard %u", number);
+    if (unsafe_bench(node->config))
+        password_pool_weaken(&at->passwords);
     struct gateway_ports ports = {.net = &at->net.net,
                                   .bus = &at->bus.port,
                                   .store = &at->store.port,

@@ -9,6 +9,7 @@
  *   log/              the log; all else is built from it
  *   store/            the rows: an index that may be thrown away (index.h)
  *   quarantine/       copies of records that nobody can read, if there are any (quarantine.h)
+ *   unsafe-bench      made for measuring (unsafe.h)
  *   admin.sock        while a server runs
  * Invariants: a folder that is a newer version's, or no data folder at all, is left as it is; what
  * is here belongs to one process at a time; a file is whole or not there.

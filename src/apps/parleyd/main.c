@@ -9,6 +9,7 @@
 #include "apps/parleyd/bounds.h"
 #include "apps/parleyd/node.h"
 #include "apps/parleyd/settings.h"
+#include "apps/parleyd/unsafe.h"
 #include "base/assert.h"
 
 #define EXIT_PROBLEM 1
@@ -87,6 +88,7 @@ static void greet(const struct node *node)
                  node->port, node->config->data);
     if (node->owner_invite[0] != '\0')
         (void)printf("One-time invite: %s\n", node->owner_invite);
+    unsafe_warn(node->config);
     (void)printf(PLAIN_LINE "\n");
     (void)fflush(stdout);
 }

@@ -7,6 +7,7 @@
 
 #include "adapters/system/system.h"
 #include "apps/parleyd/assemble.h"
+#include "apps/parleyd/unsafe.h"
 #include "base/assert.h"
 #include "base/base64.h"
 #include "base/memory.h"
@@ -283,6 +284,8 @@ enum status node_open(struct node *node, const struct config *config, struct pos
                       "data before now cannot be proved by devices\n");
     if (status == STATUS_OK && config_tls(config))
         status = certificate_open(&node->certificate, config->tls_cert, config->tls_key, failure);
+    if (status == STATUS_OK)
+        status = unsafe_check(config, node->data.has_log, failure);
     if (status == STATUS_OK)
         status = assemble_log(node, failure);
     if (status == STATUS_OK)
