@@ -14,7 +14,7 @@ help:
 	@echo '  make build      build the programs into $(BUILD)/bin/'
 	@echo '  make test       all tests, about ten minutes; ends with "N passed, N failed"'
 	@echo '  make test-long  the long tests: more seeds, more kill cycles, more fuzzing'
-	@echo '  make bench      measurements (not yet)'
+	@echo '  make bench      measurements: echo, sync and one-to-one messages side by side'
 	@echo '  make format     format the C code'
 	@echo '  make check      formatting and static analysis'
 	@echo '  make coverage   lines and branches that tests reach, by room'
@@ -37,8 +37,8 @@ test-long:
 	@tools/setup test
 	@tools/ci.sh --long
 
-bench:
-	@echo 'bench: not yet'
+bench: build
+	@tools/bench $(BUILD)/bin
 
 format:
 	@tools/setup test

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * echo_server.h: the baseline's other end: a process of its own, one thread, level-triggered epoll,
+ * one recv and one send a readiness. It ends with its parent. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct echo_server {
+    pid_t pid;
+    uint16_t port;
+};
+
+/* cpu: OPTION_UNSET, or where to stay. */
+bool echo_server_open(struct echo_server *echo, uint64_t cpu);
+void echo_server_close(struct echo_server *echo);

@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""bench_test PARLEYD PARLEY_BENCH: the load client against a real server: nothing lost, doubled or
+out of order; what it refuses; and the unsafe switch of parleyd, which holds for one folder."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+DEADLINE = 60
+parleyd = bench = None
+
+
+def run(*arguments):
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=DEADLINE)
+
+
+class Scene(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="bench-test-")
+        self.data = os.path.join(self.folder, "data")
+        self.server = None
+
+    def tearDown(self):
+        if self.server and self.server.poll() is None:
+            self.server.kill()
+            self.server.wait()
+        shutil.rmtree(self.folder)
+
+    def start(self, *arguments):
+        out, err = (pathlib.Path(self.folder, name) for name in ("out", "err"))
+        with out.open("w") as stdout, err.open("w") as stderr:
+            self.server = subprocess.Popen(
+                [parleyd, "--data", self.data, "--listen", "127.0.0.1:0", "--segment-mib", "4",
+                 *arguments], stdout=stdout, stderr=stderr)
+        end = time.monotonic() + DEADLINE
+        while "carried over" not in out.read_text():
+            self.assertIsNone(self.server.poll(), err.read_text())
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
+        self.said = err.read_text()
+        return re.search(r"http://(\S+) ", out.read_text()).group(1)
+
+    def stop(self):
+        self.server.send_signal(signal.SIGINT)
+        self.assertEqual(self.server.wait(DEADLINE), 0)
+
+    def measure(self, *arguments):
+        path = os.path.join(self.folder, "report.json")
+        done = run(bench, *arguments, "--json", path)
+        self.assertIn(done.returncode, (0, 3), done.stderr)  # 3: a busy machine, all the same whole
+        return json.loads(pathlib.Path(path).read_text())
+
+    def whole(self, report, messages):
+        self.assertEqual(
+            [report[key] for key in ("lost", "doubled", "misordered", "unacknowledged")], [0] * 4)
+        self.assertEqual(report["sent"], messages)
+
+    def test_pm_loses_nothing(self):
+        address = self.start("--unsafe-bench", self.data)
+        self.assertIn("UNSAFE", self.said)
+        report = self.measure("pm", "--server", address, "--pairs", "2", "--closed",
+                              "--frames-per-write", "5", "--in-flight", "40", "--messages", "200",
+                              "--warmup", "0", "--server-pid", str(self.server.pid))
+        self.whole(report, 200)
+        self.assertEqual(report["acks"], 200)
+        self.assertEqual(report["deliveries"], 200)
+        self.assertGreater(report["server_rss_kib"], 1000)
+        report = self.measure("pm", "--server", address, "--pairs", "2", "--one-way", "--rate",
+                              "200", "--warmup", "0", "--seconds", "1")
+        self.whole(report, 200)
+        self.assertEqual(report["deliveries"], 200)
+        self.assertIs(report["ceiling"], False)
+
+    def test_baselines(self):
+        report = self.measure("echo", "--connections", "4", "--closed", "--frames-per-write", "1",
+                              "--in-flight", "4", "--messages", "400", "--warmup", "0")
+        self.whole(report, 400)
+        self.assertEqual(report["deliveries"], 400)
+        report = self.measure("sync", "--folder", self.folder, "--seconds", "1")
+        self.assertGreater(report["syncs"], 0)
+        self.assertGreaterEqual(report["sync_max_us"], report["sync_p50_us"])
+
+    def test_what_has_no_default_is_asked_for(self):
+        for arguments in (["pm", "--pairs", "2"],
+                          ["echo", "--connections", "2", "--closed", "--in-flight", "2"],
+                          ["echo", "--connections", "2", "--closed", "--frames-per-write", "1"],
+                          ["echo", "--connections", "2"],
+                          ["echo", "--connections", "3", "--closed", "--frames-per-write", "2",
+                           "--in-flight", "4"],
+                          ["echo", "--connections", "none"], ["sync"], ["unknown"]):
+            done = run(bench, *arguments)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertIn("parley-bench", done.stderr)
+
+    def refused(self, *arguments):
+        done = run(parleyd, "--data", self.data, "--listen", "127.0.0.1:0", *arguments)
+        self.assertNotEqual(done.returncode, 0)
+        return done.stderr
+
+    def test_a_folder_is_for_people_or_for_measuring(self):
+        self.start()
+        self.stop()
+        self.assertIn("real accounts", self.refused("--unsafe-bench", self.data))
+        shutil.rmtree(self.data)
+        self.start("--unsafe-bench", self.data)
+        self.stop()
+        self.assertIn("not protected", self.refused())
+        self.assertIn("name the same folder twice", self.refused("--unsafe-bench", "elsewhere"))
+        self.start("--unsafe-bench", self.data)
+        self.stop()
+
+
+if __name__ == "__main__":
+    parleyd, bench = sys.argv[1:3]
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)
