@@ -51,7 +51,7 @@ static void sections_are_known_without_their_settings(void **state)
     config_file_section(&reading, place, "servers");
     assert_string_equal(found(),
                         "p.conf:3: there is no section [servers]. Write one of [server], [tls], "
-                        "[accounts], [limits], [rates], [times], [unsafe].\n");
+                        "[accounts], [limits], [store], [rates], [times], [unsafe].\n");
     place.line = 0;
     config_find(&reading, place, "it is gone.");
     assert_non_null(strstr(found(), "\nthe file p.conf: it is gone.\n"));
@@ -183,7 +183,7 @@ static void the_stronger_source_wins(void **state)
     assert_int_equal(reading.config.cache_mib, 99);
     assert_true(config_flag_set(&reading, "shards", "4"));
     assert_int_equal(reading.config.shards, 4);
-    assert_true(config_flag_set(&reading, "store-mib", "100"));
+    assert_true(config_flag_set(&reading, "cache-mib", "100"));
     assert_int_equal(reading.config.cache_mib, 100);
     assert_false(config_flag_set(&reading, "cache_mib", "101"));
     assert_false(config_flag_set(&reading, "", "101"));
