@@ -184,6 +184,39 @@ static void the_list_is_put_again(void **state)
     host_free(ann);
 }
 
+/* The counter of a SNAPSHOT may be newer than its head: what it was given for is looked for above
+ * that head, before it is called gone. */
+static void a_counter_newer_than_its_head(void **state)
+{
+    struct pair pair = talking();
+    struct host *ann = pair.ann;
+    struct pb_chat_state chat = {.chat_id = pair.send.chat_id,
+                                 .cseq = 1,
+                                 .gen = 1,
+                                 .mls_epoch = 1,
+                                 .floor = 1,
+                                 .policy = pair.created.body.member.policy,
+                                 .last_sctr = 1,
+                                 .last_mid = pair.send.mid,
+                                 .last_cseq = 2};
+    struct pb_entry entry = message(&pair.send, ann, 2);
+    struct pb_frame rows = {.body_case = PB_FRAME_BODY_HISTORY_PAGE};
+    (void)state;
+    reconnect(ann, 1, PB_RESUME_KIND_SNAPSHOT);
+    expect(ann, PB_FRAME_BODY_SNAPSHOT);
+    page(ann, 1, &chat);
+    assert_int_equal(ann->failed, 0);
+    struct pb_history asked = expect(ann, PB_FRAME_BODY_HISTORY).body.history;
+    assert_true(asked.before == 3 && asked.after == 1);
+    rows.req = ann->last_req;
+    rows.body.history_page = (struct pb_history_page){
+        .chat_id = chat.chat_id, .entries = &entry, .entries_count = 1, .before = 3, .after = 1};
+    feed(ann, &rows);
+    assert_int_equal(ann->client.outbox_count, 0);
+    assert_int_equal(ann->failed, 0);
+    end(pair);
+}
+
 /* Pushes that were on their way when a SYNC left: its answer brings them again. Acknowledged before
  * it, they would lie above what the server has begun to send anew: it calls that ACK wrong, and
  * their receipt never comes. */
@@ -221,9 +254,10 @@ static void a_repair_is_waited_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_cursor_from_the_future),  cmocka_unit_test(a_restored_server),
-        cmocka_unit_test(a_server_without_the_chat), cmocka_unit_test(the_journal_is_bounded),
-        cmocka_unit_test(the_list_is_put_again),     cmocka_unit_test(a_repair_is_waited_for),
+        cmocka_unit_test(a_cursor_from_the_future),      cmocka_unit_test(a_restored_server),
+        cmocka_unit_test(a_server_without_the_chat),     cmocka_unit_test(the_journal_is_bounded),
+        cmocka_unit_test(the_list_is_put_again),         cmocka_unit_test(a_repair_is_waited_for),
+        cmocka_unit_test(a_counter_newer_than_its_head),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

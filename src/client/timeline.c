@@ -402,7 +402,9 @@ void timeline_snapshot_chat(struct client *client, const struct pb_chat_state *s
     chat->created = chat->dirty = true;
     chat->create_wanted = false;
     memset(chat->create_mid, 0, ID_BYTES);
-    chat->load_upto = state->cseq;
+    /* Its head and this device's counter are two rows, and may be of two moments: what the counter
+     * was given for is in the chat, above that head. */
+    chat->load_upto = state->last_cseq > state->cseq ? state->last_cseq : state->cseq;
     if (missing(chat, &below) == 0 && state->cseq) {
         chat->load_upto = 0; /* everything is here already */
         outbox_loaded(client, chat);

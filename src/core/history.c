@@ -63,6 +63,11 @@ static void history_span(struct step *step, const struct pb_history *asked)
         step_error(step, ticket.req, PB_ERROR_CODE_DENIED);
         return;
     }
+    if (asked->before > head.cseq + 1 && membership_active(membership)) {
+        /* It knows of numbers that this head does not reach yet: they are there, and its own. */
+        step_error_retry(step, ticket.req, PB_ERROR_CODE_BUSY, BUSY_RETRY_MS);
+        return;
+    }
     bool from_head = asked->before == 0 || asked->before > head.cseq + 1;
     uint64_t before = from_head ? head.cseq + 1 : asked->before;
     uint64_t low, high;

@@ -51,6 +51,10 @@ static void history_never_steps_over_a_hole(void **state)
     rig_row(rig, key_one(TABLE_CHAT_HEAD, chat.at, 0), &pb_chat_head_type, &head);
     history(rig, 2, 0, 0, 5); /* 11 and 12 are not there yet: a client would take them for none */
     rig_expect_error(rig, 2, PB_ERROR_CODE_BUSY);
+    history(rig, 3, 13, 10, 5);
+    rig_expect_error(rig, 3, PB_ERROR_CODE_BUSY);
+    history(rig, 4, 14, 13, 5); /* this head does not reach 13 yet */
+    rig_expect_error(rig, 4, PB_ERROR_CODE_BUSY);
 }
 
 static void hidden_rows_are_tombstones_for_others(void **state)
