@@ -123,20 +123,30 @@ static void kill_server(struct sim_world *world, bool power)
     world->kill_power = power;
 }
 
-static void sign_out(struct sim_world *world, struct sim_seat *seat)
+/* A device of the same person that stays signed in, or NULL. */
+static struct sim_seat *sibling(struct sim_world *world, const struct sim_seat *seat)
 {
     for (uint32_t i = 0; i < world->seats_count; i++) {
         struct sim_seat *other = &world->seats[i];
-        if (other->user != seat->user || other == seat || other->signed_out ||
-            !other->device.known || seat->device.awaited != 0 || seat->signed_out)
-            continue;
-        world->marks.count[SIM_MARK_SIGN_OUT]++;
-        other->signed_out = true;
-        uint8_t id[ID_BYTES];
-        memcpy(id, other->device.client.device, ID_BYTES);
-        sim_device_sign_out(&seat->device, id);
-        return;
+        if (other->user == seat->user && other != seat && !other->signed_out && other->device.known)
+            return other;
     }
+    return NULL;
+}
+
+/* Another device of the person, now and then this one itself. */
+static void sign_out(struct sim_world *world, struct sim_seat *seat)
+{
+    struct sim_seat *other = sibling(world, seat);
+    if (!other || seat->device.awaited != 0 || seat->signed_out)
+        return;
+    if (prng_chance(&world->prng, 200))
+        other = seat;
+    world->marks.count[SIM_MARK_SIGN_OUT]++;
+    other->signed_out = true;
+    uint8_t id[ID_BYTES];
+    memcpy(id, other->device.client.device, ID_BYTES);
+    sim_device_sign_out(&seat->device, id);
 }
 
 static void late_device(struct sim_world *world)
