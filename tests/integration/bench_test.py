@@ -79,6 +79,23 @@ class Scene(unittest.TestCase):
         self.assertEqual(report["deliveries"], 200)
         self.assertIs(report["ceiling"], False)
 
+    def test_cut_connections_lose_nothing(self):
+        address = self.start("--unsafe-bench", self.data)
+        report = self.measure("loss", "--server", address, "--pairs", "2", "--messages", "400")
+        self.assertEqual([report[key] for key in ("lost", "doubled", "misordered")], [0] * 3)
+        self.assertEqual(report["acknowledged"], 400)
+        self.assertEqual(report["sign_ins"], 4 + 2 + 5 * 2)  # all; the readers; senders five times
+
+    def test_connections(self):
+        address = self.start("--unsafe-bench", self.data)
+        report = self.measure("login-storm", "--server", address, "--connections", "50",
+                              "--in-flight", "16", "--server-pid", str(self.server.pid))
+        self.assertEqual(report["logins"], 50)
+        self.assertGreater(report["rate"], 1)
+        report = self.measure("idle", "--server", address, "--connections", "20", "--seconds", "1",
+                              "--server-pid", str(self.server.pid))
+        self.assertGreater(report["private_kib_all"], 1000)
+
     def test_baselines(self):
         report = self.measure("echo", "--connections", "4", "--closed", "--frames-per-write", "1",
                               "--in-flight", "4", "--messages", "400", "--warmup", "0")

@@ -99,15 +99,21 @@ bool load_open(struct load *load, const struct driver *driver, const char *serve
     return true;
 }
 
+static void reset(struct peer *peer)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (peer->fd < 0)
+        return;
+    (void)setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    (void)close(peer->fd);
+    peer->fd = -1;
+}
+
 void load_close(struct load *load)
 {
-    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
     for (uint32_t i = 0; i < load->peers_count; i++) {
         struct peer *peer = &load->peers[i];
-        if (peer->fd >= 0) {
-            (void)setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-            (void)close(peer->fd);
-        }
+        reset(peer);
         memory_free(peer->in.at);
         memory_free(peer->out.at);
         tally_deinit(&peer->tally);
@@ -148,9 +154,9 @@ static bool counts(const struct load *load, uint64_t at_us)
     return at_us >= load->begin_us && at_us < load->end_us;
 }
 
-static uint64_t both(const struct peer *peer)
+static uint64_t both(const struct load *load, const struct peer *peer)
 {
-    return peer->acked < peer->delivered ? peer->acked : peer->delivered;
+    return load->acks_only || peer->acked < peer->delivered ? peer->acked : peer->delivered;
 }
 
 static void on_acked(struct load *load, struct peer *peer)
@@ -160,9 +166,9 @@ static void on_acked(struct load *load, struct peer *peer)
         return;
     if (counts(load, intended_us))
         histogram_add(&load->ack, load->now_us - intended_us);
-    uint64_t before = both(peer);
+    uint64_t before = both(load, peer);
     peer->acked++;
-    load->done += counts(load, load->now_us) ? both(peer) - before : 0;
+    load->done += counts(load, load->now_us) ? both(load, peer) - before : 0;
 }
 
 static void on_mark(struct load *load, struct peer *peer, const struct mark *mark)
@@ -176,10 +182,10 @@ static void on_mark(struct load *load, struct peer *peer, const struct mark *mar
         on_acked(load, sender);
     if (counts(load, mark->intended_us))
         histogram_add(&load->delivery, load->now_us - mark->intended_us);
-    uint64_t before = both(sender);
+    uint64_t before = both(load, sender);
     sender->delivered++;
     load->delivered += counts(load, load->now_us);
-    load->done += counts(load, load->now_us) ? both(sender) - before : 0;
+    load->done += counts(load, load->now_us) ? both(load, sender) - before : 0;
     touch(load, sender);
 }
 
@@ -189,8 +195,10 @@ static void on_said(struct load *load, struct peer *peer, const struct said *sai
     struct mark mark;
     switch (said->kind) {
     case SAID_READY:
-        peer->stage = PEER_READY;
+        peer->stage = id_is_zero(peer->chat) ? PEER_READY : PEER_PAIRED;
         load->ready++;
+        histogram_add(&load->login, load->now_us - peer->begun_us);
+        touch(load, peer);
         break;
     case SAID_PAIRED:
         peer->stage = peer->other->stage = PEER_PAIRED;
@@ -245,7 +253,7 @@ static void connect_one(struct load *load, struct peer *peer)
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = peer};
     to.sin_addr.s_addr = load->address;
     peer->stage = PEER_SIGNING_IN;
-    load->begun++;
+    peer->begun_us = bench_now_us();
     peer->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (peer->fd < 0 || connect(peer->fd, (struct sockaddr *)&to, sizeof to) != 0 ||
         setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0 ||
@@ -274,7 +282,8 @@ static void send_one(struct load *load, struct peer *peer, uint64_t intended_us)
 
 static void send_closed(struct load *load, struct peer *peer)
 {
-    while (peer->fd >= 0 && peer->sent - both(peer) + load->frames_per_write <= load->window &&
+    while (peer->fd >= 0 &&
+           peer->sent - both(load, peer) + load->frames_per_write <= load->window &&
            peer->sent < load->messages_max) {
         for (uint64_t i = 0; i < load->frames_per_write && peer->sent < load->messages_max; i++)
             send_one(load, peer, load->now_us);
@@ -284,7 +293,8 @@ static void send_closed(struct load *load, struct peer *peer)
 
 static void send_open(struct load *load, struct peer *peer)
 {
-    while (peer->fd >= 0 && peer->sent < peer->due && peer->sent - both(peer) < PEER_FLIGHT_MAX) {
+    while (peer->fd >= 0 && peer->sent < peer->due &&
+           peer->sent - both(load, peer) < PEER_FLIGHT_MAX) {
         uint64_t intended_us =
             schedule_at_us(&load->schedule, peer->sent * load->senders + peer->number);
         if (counts(load, intended_us))
@@ -358,25 +368,12 @@ bool load_turn(struct load *load, uint64_t until_us)
     return true;
 }
 
-static void begin_some(struct load *load)
-{
-    while (load->begun < load->peers_count &&
-           load->begun - load->ready - load->broken < SIGNING_IN_MAX)
-        connect_one(load, &load->peers[load->begun]);
-}
-
-/* True: everybody is there, or will not be. */
-static bool arrived(const struct load *load, const uint32_t *count, uint32_t wanted)
-{
-    return *count >= wanted || load->broken > 0;
-}
-
+/* Turns until *count reaches `wanted`; silence of SILENCE_US is a failure. */
 static bool wait_for(struct load *load, const uint32_t *count, uint32_t wanted)
 {
     uint64_t last_us = load->now_us;
     uint32_t last = *count;
-    while (!arrived(load, count, wanted)) {
-        begin_some(load);
+    while (*count < wanted && load->broken == 0) {
         if (!load_turn(load, bench_now_us() + 100000))
             return false;
         if (*count != last)
@@ -390,10 +387,52 @@ static bool wait_for(struct load *load, const uint32_t *count, uint32_t wanted)
     return load->broken == 0;
 }
 
+bool load_sign_in(struct load *load, uint32_t first, uint32_t count, uint32_t at_once)
+{
+    uint32_t before = load->ready;
+    for (uint32_t i = 0; i < count; i++) {
+        connect_one(load, &load->peers[first + i]);
+        if (i + 1 >= at_once && !wait_for(load, &load->ready, before + i + 2 - at_once))
+            return false;
+    }
+    return wait_for(load, &load->ready, before + count);
+}
+
+void load_drop(struct load *load, uint32_t first, uint32_t count)
+{
+    for (uint32_t i = first; i < first + count; i++) {
+        struct peer *peer = &load->peers[i];
+        reset(peer);
+        peer->stage = PEER_FREE;
+        peer->sent = peer->acked;
+        peer->account.acked_useq = peer->account.useq; /* HELLO says so */
+        peer->scanner.held_bytes = 0;
+        bytes_drop(&peer->in, peer->in.bytes);
+        bytes_drop(&peer->out, peer->out.bytes);
+    }
+}
+
+bool load_settle(struct load *load)
+{
+    uint64_t until_us = bench_now_us() + SILENCE_US;
+    bool open = true;
+    while (open && load->broken == 0 && load->now_us < until_us) {
+        open = false;
+        for (uint32_t i = 0; i < load->senders; i++)
+            open |= load->peers[i].sent < load->messages_max ||
+                    load_open_messages(load, &load->peers[i]) > 0;
+        if (open && !load_turn(load, bench_now_us() + 100000))
+            return false;
+    }
+    if (open)
+        trouble(load, "the server", "does not answer all");
+    return !open && load->broken == 0;
+}
+
 bool load_ready(struct load *load)
 {
     uint32_t pairs = load->driver->pairs ? load->peers_count / 2 : load->peers_count;
-    if (!wait_for(load, &load->ready, load->peers_count))
+    if (!load_sign_in(load, 0, load->peers_count, SIGNING_IN_MAX))
         return false;
     for (uint32_t i = 0; i < pairs; i++) {
         load->driver->pair(&load->run, &load->peers[i]);
@@ -404,8 +443,15 @@ bool load_ready(struct load *load)
     return wait_for(load, &load->paired, pairs);
 }
 
+bool load_nudge(struct load *load)
+{
+    for (uint32_t i = 0; i < load->senders; i++)
+        touch(load, &load->peers[i]);
+    return load_turn(load, bench_now_us());
+}
+
 uint64_t load_open_messages(const struct load *load, const struct peer *peer)
 {
     uint64_t meant = load->mode == LOAD_OPEN ? peer->due : peer->sent;
-    return meant - both(peer);
+    return meant - both(load, peer);
 }

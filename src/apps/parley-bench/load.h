@@ -21,8 +21,8 @@ struct load {
     struct run run;
     const struct driver *driver;
     struct peer *peers;
-    uint32_t peers_count, begun, ready, paired, broken;
-    uint32_t address; /* IPv4, network order */
+    uint32_t peers_count, ready, paired, broken; /* ready: sign-ins so far */
+    uint32_t address;                            /* IPv4, network order */
     uint16_t port;
     int poll;
     struct peer **touched;
@@ -33,7 +33,8 @@ struct load {
     struct schedule schedule;
     uint64_t now_us, begin_us, end_us;
     uint64_t sent, done, delivered; /* within the window */
-    struct histogram ack, delivery, late;
+    bool acks_only;                 /* a message is done when it is acknowledged */
+    struct histogram ack, delivery, late, login;
     char reason[160]; /* of the first trouble */
 };
 
@@ -42,11 +43,25 @@ MUST_USE bool load_open(struct load *load, const struct driver *driver, const ch
                         uint32_t peers, uint64_t body_bytes);
 void load_close(struct load *load); /* by RST: no TIME_WAIT piles up */
 
+/* Peers first … first + count − 1 connect and sign in, at most at_once of them under way. False:
+ * reason. */
+MUST_USE bool load_sign_in(struct load *load, uint32_t first, uint32_t count, uint32_t at_once);
+
+/* They are gone at once, by RST, with all that is under way; what is not acknowledged is to be sent
+ * again. */
+void load_drop(struct load *load, uint32_t first, uint32_t count);
+
+/* Turns until every sender has sent messages_max and nothing is under way. False: reason. */
+MUST_USE bool load_settle(struct load *load);
+
 /* Everybody signed in and paired: peer i with peer i + peers / 2. False: reason. */
 MUST_USE bool load_ready(struct load *load);
 
 /* One turn, of at most until_us. False: the system refuses epoll. */
 MUST_USE bool load_turn(struct load *load, uint64_t until_us);
+
+/* All senders look at once whether they may send. */
+MUST_USE bool load_nudge(struct load *load);
 
 /* The messages of sender `peer` that are under way or due. */
 uint64_t load_open_messages(const struct load *load, const struct peer *peer);

@@ -27,6 +27,15 @@ static const struct subcommand subcommands[] = {
     {"pm", pm_run, OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_PAIRS),
      LOOP_OPTIONS | OPTION_BIT(OPTION_SERVER_PID) | OPTION_BIT(OPTION_DRIVER) |
          OPTION_BIT(OPTION_ONE_WAY)},
+    {"idle", idle_run,
+     OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_CONNECTIONS) | OPTION_BIT(OPTION_SERVER_PID),
+     OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_CLIENT_CPU)},
+    {"login-storm", storm_run,
+     OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_CONNECTIONS) | OPTION_BIT(OPTION_IN_FLIGHT),
+     OPTION_BIT(OPTION_SERVER_PID) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_CLIENT_CPU)},
+    {"loss", loss_run,
+     OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_PAIRS) | OPTION_BIT(OPTION_MESSAGES),
+     OPTION_BIT(OPTION_BODY) | OPTION_BIT(OPTION_JSON)},
 };
 
 static const char help[] =
@@ -35,6 +44,9 @@ static const char help[] =
     "  parley-bench echo --connections N LOOP [--server-cpu C]      raw epoll echo\n"
     "  parley-bench sync --folder DIR [--bytes N] [--seconds S]     fdatasync\n"
     "  parley-bench pm --server ADDR:PORT --pairs P LOOP [--one-way] [--server-pid PID]\n"
+    "  parley-bench idle --server ADDR:PORT --connections N --server-pid PID [--seconds S]\n"
+    "  parley-bench login-storm --server ADDR:PORT --connections N --in-flight W\n"
+    "  parley-bench loss --server ADDR:PORT --pairs P --messages N\n"
     "\n"
     "  LOOP: --closed --frames-per-write F --in-flight W   ceilings; W: of all senders together\n"
     "        --rate R                                      latencies, from the intended time\n"

@@ -51,7 +51,7 @@ struct peer {
     uint64_t due, sent, acked, delivered; /* due: open loop, meant to be sent by now */
     uint64_t flight_us[PEER_FLIGHT_MAX];  /* intended times, by number modulo */
     struct tally tally;                   /* of its messages, as its other saw them */
-    uint64_t logins_us;                   /* when the connection began */
+    uint64_t begun_us;                    /* when the connection was asked for */
 };
 
 /* The same for all peers of a run. */

@@ -19,3 +19,6 @@ static inline uint64_t bench_now_us(void)
 enum bench_exit echo_run(const struct options *options);
 enum bench_exit sync_run(const struct options *options);
 enum bench_exit pm_run(const struct options *options);
+enum bench_exit idle_run(const struct options *options);
+enum bench_exit storm_run(const struct options *options);
+enum bench_exit loss_run(const struct options *options);
