@@ -185,7 +185,7 @@ class World:
         def answers():
             if self.server.poll() is not None:
                 self.log.seek(0)
-                raise AssertionError("parleyd ended: " + self.log.read())
+                raise AssertionError(f"parleyd: {self.server.returncode} " + self.log.read())
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", self.port)) == 0
         until(answers, "parleyd listens")
@@ -326,7 +326,7 @@ class TalkTest(unittest.TestCase):
         self.assertIn("no such username", world.parley("alice", "send", "@nobody.here", "-m", "x",
                                                        expect=USAGE).stderr)
         self.assertIn("nobody is signed in", world.parley("new", "chats", expect=AUTH).stderr)
-        for url in ("http://10.0.0.1:8787", "https://127.0.0.1", "nonsense"):
+        for url in ("http://10.0.0.1:8787", "https://a/b", "nonsense"):
             world.parley("new", "register", "--server", url, "--username", "x", expect=USAGE,
                          password=PASSWORD)
         self.assertIn("16 KiB", world.parley("alice", "send", "@bob", "-m", "-", expect=USAGE,

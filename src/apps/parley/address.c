@@ -2,10 +2,14 @@
 #include "apps/parley/address.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+
+#define PORT_TLS 443
 
 static bool read_port(const char *text, uint16_t *port)
 {
@@ -17,11 +21,10 @@ static bool read_port(const char *text, uint16_t *port)
     return value >= 1 && value <= 65535;
 }
 
-/* Split host[:port] or [host][:port] into the host and the port; false: neither. */
+/* Split host[:port] or [host][:port] into the host and the port, if there is one; false: no. */
 static bool split(const char *text, char *host, size_t capacity, uint16_t *port)
 {
     const char *from = text, *end, *rest;
-    *port = ADDRESS_PORT_DEFAULT;
     if (*from == '[') {
         end = strchr(++from, ']');
         rest = end ? end + 1 : NULL;
@@ -64,27 +67,68 @@ static bool read_host(const char *host, uint8_t peer[16])
     return inet_pton(AF_INET6, host, peer) == 1;
 }
 
+static enum status not_a_server(const char *text, struct failure *failure)
+{
+    return failure_set(failure, STATUS_INVALID,
+                       "'%.60s' is not a server: it looks like https://chat.example.org, or "
+                       "http://127.0.0.1:8787 on this machine",
+                       text);
+}
+
+/* Letters, digits, dots and dashes: what a name in a certificate consists of. */
+static bool is_name(const char *host)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+    return host[0] != '.' && host[0] != '-' && strspn(host, letters) == strlen(host);
+}
+
 enum status address_read(const char *text, struct address *out, struct failure *failure)
 {
-    static const char scheme[] = "http://";
-    char host[64];
+    static const char plain[] = "http://", secure[] = "https://";
     memset(out, 0, sizeof *out);
-    if (strncmp(text, "https://", 8) == 0)
+    out->tls = strncmp(text, secure, sizeof secure - 1) == 0;
+    if (!out->tls && strncmp(text, plain, sizeof plain - 1) != 0)
+        return not_a_server(text, failure);
+    const char *rest = text + (out->tls ? sizeof secure - 1 : sizeof plain - 1);
+    out->port = out->tls ? PORT_TLS : ADDRESS_PORT_DEFAULT;
+    if (!split(rest, out->name, sizeof out->name, &out->port))
+        return not_a_server(text, failure);
+    bool found = read_host(out->name, out->peer);
+    if (!out->tls && (!found || !is_loopback(out->peer)))
         return failure_set(failure, STATUS_UNSUPPORTED,
-                           "https is not in this version yet: run parley where the server runs, "
-                           "with http://127.0.0.1:PORT");
-    if (strncmp(text, scheme, sizeof scheme - 1) != 0)
-        return failure_set(failure, STATUS_INVALID,
-                           "'%.60s' is not a server: it looks like http://127.0.0.1:8787", text);
-    if (!split(text + sizeof scheme - 1, host, sizeof host, &out->port))
-        return failure_set(failure, STATUS_INVALID,
-                           "'%.60s' is not a server: it looks like http://127.0.0.1:8787", text);
-    if (!read_host(host, out->peer) || !is_loopback(out->peer))
-        return failure_set(failure, STATUS_UNSUPPORTED,
-                           "plain http goes to this machine only (127.0.0.1, ::1, localhost): "
-                           "on the way to %.40s anyone could read along",
-                           host);
-    (void)snprintf(out->host, sizeof out->host, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
-                   out->port);
+                           "plain http goes to this machine only (127.0.0.1, ::1, localhost), for "
+                           "on the way to %.40s anyone could read along: use https://",
+                           out->name);
+    if (!found && !is_name(out->name))
+        return not_a_server(text, failure);
+    out->named = !found;
+    (void)snprintf(out->host, sizeof out->host, strchr(out->name, ':') ? "[%s]:%u" : "%s:%u",
+                   out->name, out->port);
     return STATUS_OK;
+}
+
+bool address_find(struct address *address, uint32_t attempt)
+{
+    struct addrinfo wish = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL, *at;
+    uint32_t count = 0;
+    if (!address->named)
+        return true;
+    if (getaddrinfo(address->name, NULL, &wish, &found) != 0)
+        return false;
+    for (at = found; at != NULL; at = at->ai_next)
+        count++;
+    at = found;
+    for (uint32_t i = 0; count > 0 && i < attempt % count; i++)
+        at = at->ai_next;
+    memset(address->peer, 0, sizeof address->peer);
+    if (at != NULL && at->ai_family == AF_INET6) {
+        memcpy(address->peer, &((struct sockaddr_in6 *)(void *)at->ai_addr)->sin6_addr, 16);
+    } else if (at != NULL) {
+        address->peer[10] = address->peer[11] = 0xff;
+        memcpy(address->peer + 12, &((struct sockaddr_in *)(void *)at->ai_addr)->sin_addr, 4);
+    }
+    freeaddrinfo(found);
+    return at != NULL;
 }

@@ -78,6 +78,8 @@ enum app_exit app_open(struct app *app, enum profile_mode mode)
             STATUS_OK ||
         profile_open(&app->host.profile, mode, &failure) != STATUS_OK)
         return cannot_open(app, &failure);
+    if (options->ca && secure_ca_keep(app->host.profile.folder, options->ca, &failure) != STATUS_OK)
+        return cannot_open(app, &failure);
     if (host_open(&app->host, options->offline) != STATUS_OK)
         return cannot_open(app, &app->host.failure);
     app->state = app->host.client.state;
@@ -141,8 +143,10 @@ static void notices_take(struct app *app)
 
 static enum app_exit no_network(struct app *app)
 {
-    app_say(app, "cannot reach the server at http://%s: %s; is parleyd running there?",
-            app->host.address.host, app->host.trouble);
+    const struct host *host = &app->host;
+    app_say(app, "cannot reach the server at %s://%s: %s%s", host->address.tls ? "https" : "http",
+            host->address.host, host->trouble,
+            host->secure.trouble ? "" : "; is parleyd running there?");
     return APP_NETWORK;
 }
 

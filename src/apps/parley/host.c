@@ -47,6 +47,7 @@ static void hang_up(struct host *host)
     if (host->connecting || host->connected)
         net_of(host)->close(&host->net.net, host->conn, false);
     host->connecting = host->connected = host->sending = false;
+    secure_stop(&host->secure);
     host->link.closed = true; /* what it still holds is read by nobody */
 }
 
@@ -60,12 +61,18 @@ static void lose(struct host *host, const char *why, uint16_t code)
 
 static void flush(struct host *host)
 {
-    struct link_bytes sent = host->flying;
-    if (!host->connected || host->sending || host->link.out.bytes == 0)
+    struct link_bytes sent = host->flying, *out;
+    if (!host->connected || host->sending)
         return;
-    host->flying = host->link.out;
+    if (!secure_out(&host->secure, &host->link.out, &out)) {
+        lose(host, host->secure.trouble ? host->secure.trouble : "no memory", 0);
+        return;
+    }
+    if (out->bytes == 0)
+        return;
+    host->flying = *out;
     sent.bytes = 0;
-    host->link.out = sent;
+    *out = sent;
     host->sending = true;
     net_of(host)->send(&host->net.net, host->conn, slice_make(host->flying.at, host->flying.bytes));
 }
@@ -76,6 +83,10 @@ static void connect_now(struct host *host, struct slice route)
     host->lost = false;
     host->route_bytes = route.bytes < sizeof host->route ? route.bytes : sizeof host->route;
     memcpy(host->route, route.at, host->route_bytes);
+    if (!address_find(&host->address, host->refused)) {
+        lose(host, "nobody knows where that is (its name is not found)", 0);
+        return;
+    }
     if (net_of(host)->connect(&host->net.net, host->address.peer, host->address.port,
                               &host->conn) != STATUS_OK) {
         lose(host, "no socket", 0);
@@ -90,9 +101,21 @@ static void on_connected(struct host *host)
     fresh(nonce, sizeof nonce);
     host->connecting = false;
     host->connected = true;
-    if (link_start(&host->link, slice_text(host->address.host),
+    if (!secure_start(&host->secure) ||
+        link_start(&host->link, slice_text(host->address.host),
                    slice_make(host->route, host->route_bytes), nonce) != STATUS_OK)
         lose(host, "no memory", 0);
+    flush(host);
+}
+
+static void on_received(struct host *host, const struct net_event *event)
+{
+    struct slice in = slice_make(event->bytes, event->bytes_count);
+    if (!secure_take(&host->secure, &host->link, &in)) {
+        lose(host, host->secure.trouble ? host->secure.trouble : "no memory", 0);
+        return;
+    }
+    net_of(host)->consume(&host->net.net, host->conn, event->bytes_count - in.bytes);
     flush(host);
 }
 
@@ -102,13 +125,7 @@ static void on_net(struct host *host, const struct net_event *event)
         return;
     switch (event->kind) {
     case NET_CONNECTED: on_connected(host); break;
-    case NET_RECEIVED: {
-        size_t room = link_room(&host->link);
-        size_t bytes = event->bytes_count < room ? event->bytes_count : room;
-        link_take(&host->link, slice_make(event->bytes, bytes));
-        net_of(host)->consume(&host->net.net, host->conn, bytes);
-        break;
-    }
+    case NET_RECEIVED: on_received(host, event); break;
     case NET_SENT:
         host->sending = false;
         flush(host);
@@ -117,7 +134,11 @@ static void on_net(struct host *host, const struct net_event *event)
         bool stood = host->connected;
         host->connecting = host->connected = false;
         host->refused += !stood || !host->link.up;
-        trouble(host, stood ? "the connection broke" : "nothing answers there", 0);
+        trouble(host,
+                !stood                                 ? "nothing answers there"
+                : !host->link.up && !host->address.tls ? "it hung up (is it https:// there?)"
+                                                       : "the connection broke",
+                0);
         host->lost = true;
         host->sending = false;
         break;
@@ -353,7 +374,10 @@ enum host_turn host_command(struct host *host, const struct pb_event_command *co
 
 enum status host_server(struct host *host, const char *url, struct failure *failure)
 {
-    return address_read(url, &host->address, failure);
+    enum status status = address_read(url, &host->address, failure);
+    if (status == STATUS_OK)
+        status = secure_open(&host->secure, &host->address, host->profile.folder, failure);
+    return status;
 }
 
 enum status host_open(struct host *host, bool offline)
@@ -396,6 +420,7 @@ void host_close(struct host *host)
     }
     if (host->net.net.vtable)
         hang_up(host);
+    secure_close(&host->secure);
     link_deinit(&host->link);
     memory_free(host->flying.at);
     epoll_close(&host->net);

@@ -13,6 +13,7 @@
 #include "apps/parley/address.h"
 #include "apps/parley/link.h"
 #include "apps/parley/profile.h"
+#include "apps/parley/secure.h"
 #include "client/client.h"
 
 #define HOST_TABLE_SHOWN 256u /* rows of the host's own: chat_id → what `receive` has shown */
@@ -32,6 +33,7 @@ struct host {
     struct epoll net;
     struct address address;
     struct link link;
+    struct secure secure;
     struct link_bytes flying; /* what the net sends now */
     net_conn conn;
     bool connecting, connected, sending, lost, broken;

@@ -17,7 +17,10 @@
     X(JSON, "json", 0, ALL, "  one JSON object a line on stdout")                            \
     X(HELP, "help", 0, ALL, "  this text")                                                   \
     X(TIMEOUT, "timeout", 1, NETWORK, "S  give up after S seconds")                          \
-    X(SERVER, "server", 1, ENROL, "URL  where the server is, as http://127.0.0.1:8787")      \
+    X(SERVER, "server", 1, ENROL, "URL  where the server is, as https://chat.example.org")   \
+    X(CA, "ca", 1, NETWORK,                                                                  \
+      "FILE  trust the authorities in FILE (PEM) for https, "                                \
+      "instead of the system's; the profile keeps them")                                     \
     X(USERNAME, "username", 1, ENROL, "NAME  3 to 32 of a-z 0-9 _ .")                        \
     X(INVITE, "invite", 1, BIT(REGISTER),                                                    \
       "SECRET  works once; from parley invite, or "                                          \
@@ -174,6 +177,7 @@ static bool set_option(int letter, const char *text, struct options *out)
     case OPTION_JSON: out->json = true; break;
     case OPTION_HELP: out->help = true; break;
     case OPTION_SERVER: out->server = text; break;
+    case OPTION_CA: out->ca = text; break;
     case OPTION_USERNAME: out->username = text[0] == '@' ? text + 1 : text; break;
     case OPTION_INVITE: out->invite = text; break;
     case OPTION_DEVICE_NAME: out->device_name = text; break;

@@ -30,7 +30,7 @@ enum wait_for { WAIT_SERVER, WAIT_DELIVERED, WAIT_READ };
 struct options {
     enum command_name command;
     const char *profile, *profile_dir;
-    const char *server, *invite, *username, *device_name, *message;
+    const char *server, *ca, *invite, *username, *device_name, *message;
     bool json, follow, include_own, offline, help, has_timeout;
     uint64_t timeout_ms, max, limit, before;
     uint32_t uses, days;

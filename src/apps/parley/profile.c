@@ -116,7 +116,8 @@ void profile_wipe(struct profile *profile)
 
 void profile_close(struct profile *profile)
 {
-    static const char *const files[] = {"rows.sqlite", "rows.sqlite-wal", "rows.sqlite-shm"};
+    static const char *const files[] = {"rows.sqlite", "rows.sqlite-wal", "rows.sqlite-shm",
+                                        "ca.pem"};
     char path[PROFILE_PATH_BYTES_MAX + 16];
     sqlite_store_close(&profile->store);
     for (size_t i = 0; profile->wiped && i < sizeof files / sizeof *files; i++) {
