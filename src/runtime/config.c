@@ -355,6 +355,27 @@ bool config_tls(const struct config *config)
     return config->tls_cert[0] != '\0' && config->tls_key[0] != '\0';
 }
 
+bool config_forwarded(const struct config *config, struct forwarded *out)
+{
+    const char *at = config->trust_proxy;
+    uint8_t address[16];
+    uint16_t port;
+    *out = (struct forwarded){.only = false};
+    for (;;) {
+        struct slice one = config_origin_next(&at);
+        if (one.bytes == 0)
+            break;
+        if (out->proxies_count == FORWARDED_PROXIES_MAX ||
+            !forwarded_read(one, out->proxies[out->proxies_count]))
+            return false;
+        out->proxies_count++;
+    }
+    out->only = !config_tls(config) &&
+                config_address(config->listen, address, &port) == STATUS_OK &&
+                !config_loopback(address);
+    return true;
+}
+
 struct slice config_origin_next(const char **at)
 {
     while (**at == ',' || **at == ' ')
@@ -383,11 +404,11 @@ static void check_listen(struct config_reading *reading)
         item_find(reading, item_of("listen"),
                   "listen = '%s' is no address. Give one as 127.0.0.1:8787 or [::1]:8787.", text);
     else if (!config_loopback(address) && reading->config.tls_cert[0] == '\0' &&
-             reading->config.tls_key[0] == '\0')
+             reading->config.tls_key[0] == '\0' && reading->config.trust_proxy[0] == '\0')
         item_find(reading, item_of("listen"),
                   "listen = '%s' can be reached from other machines, and without a certificate "
-                  "passwords would travel in clear. Give tls_cert and tls_key, or 127.0.0.1:PORT "
-                  "or [::1]:PORT.",
+                  "passwords would travel in clear. Give tls_cert and tls_key, or trust_proxy, "
+                  "or 127.0.0.1:PORT or [::1]:PORT.",
                   text);
 }
 
@@ -400,6 +421,17 @@ static void check_tls(struct config_reading *reading)
     if (config->tls_cert[0] == '\0' && config->tls_key[0] != '\0')
         item_find(reading, item_of("tls_key"),
                   "tls_key is given without tls_cert. Give the certificate's file, too.");
+}
+
+static void check_proxies(struct config_reading *reading)
+{
+    const char *at = reading->config.trust_proxy;
+    struct forwarded forwarded;
+    if (!config_forwarded(&reading->config, &forwarded))
+        item_find(reading, item_of("trust_proxy"),
+                  "trust_proxy = '%.80s' holds something that is no address, or more than %u. Give "
+                  "addresses as 10.0.0.1 or fd00::1, separated by commas.",
+                  at, FORWARDED_PROXIES_MAX);
 }
 
 static void check_name(struct config_reading *reading)
@@ -461,6 +493,7 @@ void config_check(struct config_reading *reading)
     const struct config *config = &reading->config;
     check_listen(reading);
     check_tls(reading);
+    check_proxies(reading);
     check_name(reading);
     check_origins(reading);
     check_unsafe(reading);

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/status.h"
+#include "runtime/forwarded.h"
 
 #define CONFIG_FINDINGS_BYTES (32u * 1024u)
 
@@ -87,6 +88,8 @@ void config_check(struct config_reading *reading);
 /* "host:port" as the net port wants it. INVALID: neither IPv4 nor [IPv6] with a port. */
 MUST_USE enum status config_address(const char *text, uint8_t address[16], uint16_t *port);
 bool config_loopback(const uint8_t address[16]);
+/* The proxies of trust_proxy; false: some are no addresses, or too many. */
+bool config_forwarded(const struct config *config, struct forwarded *out);
 bool config_tls(const struct config *config); /* clients come by https */
 
 /* Next of the origins, in place: *at moves on; empty when there is none. */

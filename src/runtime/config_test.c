@@ -115,6 +115,10 @@ static const struct {
     {"server", "listen", ":8787", "is no address"},
     {"server", "listen", "example.org:8787", "is no address"},
     {"server", "listen", "::1:8787", "is no address"},
+    {"tls", "trust_proxy", "10.0.0.1, fd00::1", NULL},
+    {"tls", "trust_proxy", "10.0.0.0/8", "no address"},
+    {"tls", "trust_proxy", "proxy.example", "no address"},
+    {"tls", "trust_proxy", "::1,::2,::3,::4,::5,::6,::7,::8,::9", "more than 8"},
     {"tls", "tls_cert", "cert.pem", "without tls_key"},
     {"tls", "tls_key", "key.pem", "without tls_cert"},
     {"limits", "connections", "15", "is too small"},
@@ -150,6 +154,18 @@ static void a_certificate_opens_other_addresses(void **state)
     config_check(&reading);
     assert_int_equal(reading.findings.count, 0);
     assert_true(config_tls(&reading.config));
+    /* A proxy, too; without a certificate only it may connect. */
+    struct forwarded forwarded;
+    assert_true(config_forwarded(&reading.config, &forwarded));
+    assert_false(forwarded.only);
+    config_init(&reading);
+    from_file(1, "server", "listen", "0.0.0.0:80");
+    from_file(2, "tls", "trust_proxy", "10.0.0.1");
+    config_check(&reading);
+    assert_int_equal(reading.findings.count, 0);
+    assert_true(config_forwarded(&reading.config, &forwarded));
+    assert_true(forwarded.only);
+    assert_int_equal(forwarded.proxies_count, 1);
 }
 
 static void a_text_may_be_as_long_as_its_bound(void **state)

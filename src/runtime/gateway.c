@@ -204,6 +204,7 @@ static size_t http_feed(struct gateway *gateway, struct slab_handle handle,
         http_refuse(gateway, handle, conn, head.status);
         return conn->in_bytes;
     }
+    forwarded_peer(&gateway->options.forwarded, &head, conn->peer);
     if (upgrade_wanted(&head))
         http_upgrade(gateway, handle, conn, &head);
     else
@@ -322,6 +323,13 @@ static void accepted(struct gateway *gateway, const struct net_event *event)
     struct slab_handle handle;
     struct gateway_conn *conn = slab_take(&gateway->conns, &handle);
     if (!conn) {
+        gateway->ports.net->vtable->close(gateway->ports.net, event->conn, true);
+        return;
+    }
+    if (gateway->options.forwarded.only &&
+        !forwarded_is_proxy(&gateway->options.forwarded, event->peer)) {
+        slab_give(&gateway->conns, handle);
+        gateway->counts.refused_peer++;
         gateway->ports.net->vtable->close(gateway->ports.net, event->conn, true);
         return;
     }

@@ -29,6 +29,7 @@
 #include "ports/store.h"
 #include "ports/tls.h"
 #include "base/limiter.h"
+#include "runtime/forwarded.h"
 #include "runtime/output.h"
 #include "wire/ws.h"
 
@@ -60,15 +61,17 @@ struct gateway_options {
     const struct limit *limits; /* RATE_CLASSES of them */
     /* counts the classes that fail closed for all shards of a process; NULL: each for itself */
     struct limits *limits_shared;
-    struct tls *tls;         /* every connection is under it; NULL: they are plain */
-    uint32_t http_ms;        /* to the end of the request head (and TLS), from accept */
-    uint32_t write_stall_ms; /* output that does not move */
+    struct forwarded forwarded; /* reverse proxies that are believed */
+    struct tls *tls;            /* every connection is under it; NULL: they are plain */
+    uint32_t http_ms;           /* to the end of the request head (and TLS), from accept */
+    uint32_t write_stall_ms;    /* output that does not move */
 };
 
 /* Counters for metrics; gauges are conns.used, operations.used, timers.slab.used. */
 struct gateway_counts {
     uint64_t accepted, refused_head, refused_origin, upgraded, frames_in, frames_out;
     uint64_t closed_protocol, closed_slow, closed_session, limited, busy, rollback_alarms, claims;
+    uint64_t refused_peer; /* in clear, and not a proxy's */
     uint64_t tls_handshakes, tls_resumed, tls_failed;
 };
 

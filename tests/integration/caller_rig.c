@@ -278,7 +278,7 @@ static void connect_now(struct caller *caller)
                                                      &caller->conn),
                      STATUS_OK);
     net_of(caller)->vtable->tag(net_of(caller), caller->conn, caller->tag);
-    HEAR(caller->connected);
+    HEAR(caller->connected || caller->gone); /* gone: it was refused */
 }
 
 static void begin_tls(struct caller *caller)

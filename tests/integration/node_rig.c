@@ -52,6 +52,7 @@ static void start_shard(struct node *node, uint32_t number, const struct node_op
                     .limits = options->limits != NULL ? options->limits : limits,
                     .limits_shared = options->limits_shared,
                     .tls = options->tls,
+                    .forwarded = options->forwarded,
                     .write_stall_ms = 30000},
         .roles = number == 0 ? ROLES_ALL : ROLE_BIT(ROLE_GATEWAY),
         .processor_store = &node->processor_store.port,

@@ -47,6 +47,7 @@ struct node_options {
     struct limits *limits_shared; /* of all shards; NULL: each for itself */
     struct clock_port *clock;     /* of the shards; NULL: the system's */
     struct tls *tls;              /* of the shards; NULL: plain */
+    struct forwarded forwarded;
 };
 
 /* A new folder, then node_start; the clients' sockets outlive restarts. */

@@ -354,6 +354,52 @@ static void nothing_is_kept_for_an_idle_connection(void **state)
     caller_close(&alice);
 }
 
+/* ---- behind a proxy ---- */
+
+static void start_behind(const char *proxy, bool only)
+{
+    struct node_options options = {.shards = 1,
+                                   .connections_max = 8,
+                                   .operations_max = 8,
+                                   .forwarded = {.proxies_count = 1, .only = only}};
+    assert_true(forwarded_read(slice_text(proxy), options.forwarded.proxies[0]));
+    node_open(&node, &options);
+}
+
+static void a_proxy_says_who_it_is(void **state)
+{
+    uint8_t expected[16];
+    uint32_t index = 0;
+    struct slab_handle handle;
+    (void)state;
+    start_behind("127.0.0.1", true);
+    caller_open(&alice, &node, 1);
+    caller_bytes(&alice, SLICE_LITERAL("GET /v1/ws/new HTTP/1.1\r\nHost: localhost\r\n"
+                                       "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                                       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                                       "X-Forwarded-For: 198.51.100.1, 203.0.113.9\r\n"
+                                       "Sec-WebSocket-Version: 13\r\n"
+                                       "Sec-WebSocket-Protocol: parley.v1\r\n\r\n"));
+    HEAR(alice.frames_count == 1);
+    const struct gateway_conn *conn = slab_next(&gateway()->conns, &index, &handle);
+    assert_true(forwarded_read(SLICE_LITERAL("203.0.113.9"), expected));
+    assert_memory_equal(conn->peer, expected, 16);
+    caller_close(&alice);
+    node_close(&node);
+}
+
+static void others_do_not_connect_in_clear(void **state)
+{
+    (void)state;
+    start_behind("10.0.0.1", true);
+    caller_open(&alice, &node, 1);
+    HEAR(alice.gone);
+    assert_int_equal(gateway()->counts.refused_peer, 1);
+    assert_int_equal(gateway()->conns.used, 0);
+    caller_close(&alice);
+    node_close(&node);
+}
+
 int main(void)
 {
 #define CASE(name)  cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -370,6 +416,8 @@ int main(void)
         CLOCK(a_slow_handshake_is_closed),
         SIM(many_handshakes_let_messages_by),
         CASE(nothing_is_kept_for_an_idle_connection),
+        cmocka_unit_test(a_proxy_says_who_it_is),
+        cmocka_unit_test(others_do_not_connect_in_clear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

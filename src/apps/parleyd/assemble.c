@@ -77,7 +77,8 @@ enum status assemble_log(struct node *node, struct failure *failure)
     uint8_t address[16];
     uint16_t port;
     enum status status = config_address(config->listen, address, &port);
-    assert(status == STATUS_OK && (config_loopback(address) || config_tls(config)));
+    assert(status == STATUS_OK &&
+           (config_loopback(address) || config_tls(config) || config->trust_proxy[0] != '\0'));
     struct epoll_options serve = {.address = address,
                                   .port = port,
                                   .later = true,
@@ -117,6 +118,8 @@ static struct shard_options shard_options_of(struct node *node, uint32_t number,
                                     .roles = number == 0 ? ROLES_ALL : ROLE_BIT(ROLE_GATEWAY),
                                     .processor_store = &node->index.processor.port,
                                     .devices_max = config->connections};
+    bool proxies = config_forwarded(config, &options.gateway.forwarded);
+    assert(proxies); /* config_check */
     session_config_init(&options.session);
     options.session.server_name = config->name;
     options.session.gateway = node->links.instance;
