@@ -20,18 +20,20 @@ static bool pause(struct load *load, uint64_t us)
     return load->broken == 0;
 }
 
-/* N accounts, nobody connected. */
+/* N accounts, nobody connected. A few at a time, so that the server has not yet touched the memory
+ * of more connections. */
 static bool accounts_make(struct load *load, const struct options *options)
 {
     uint32_t count = (uint32_t)options->numbers[OPTION_CONNECTIONS];
     bool done = load_open(load, &driver_parley, options->texts[OPTION_SERVER], count, 100) &&
-                load_pin(options->numbers[OPTION_CLIENT_CPU]) &&
-                load_sign_in(load, 0, count, SIGN_UPS);
-    if (done) {
-        load_drop(load, 0, count);
-        histogram_reset(&load->login);
-        done = pause(load, SETTLE_US);
+                load_pin(options->numbers[OPTION_CLIENT_CPU]) && load->peers_count == count;
+    for (uint32_t at = 0; done && at < count; at += SIGN_UPS) {
+        uint32_t some = count - at < SIGN_UPS ? count - at : SIGN_UPS;
+        done = load_sign_in(load, at, some, SIGN_UPS);
+        load_drop(load, at, some);
     }
+    histogram_reset(&load->login);
+    done = done && pause(load, SETTLE_US);
     return done;
 }
 
