@@ -83,7 +83,7 @@ enum status index_open(struct index *index, const struct config *config, uint32_
 {
     char path[ROCKS_PATH_BYTES];
     struct rocks_options options = rocks_options_default();
-    options.small = config->profile == 0;
+    options.small = config->store_size == 0;
     options.cache_bytes = (uint64_t)config->cache_mib << 20;
     options.handles = shards + 1;
     (void)snprintf(path, sizeof path, "%s/store", config->data);
