@@ -23,6 +23,7 @@ struct host {
     struct pb_frame frames[256]; /* not yet looked at */
     size_t frame_count, shown, failed;
     uint64_t now, random;
+    uint8_t number;
     struct pb_notice_result result;
     struct pb_notice_tick tick;    /* the last one */
     struct pb_notice_message last; /* the last row told of: valid until the next step */

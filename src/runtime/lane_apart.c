@@ -79,7 +79,7 @@ static void copy_emit(struct lane *lane, struct fold_outcome *outcome,
                                     .append_us = left->append_us,
                                     .whole_bytes = (uint32_t)left->bytes.bytes,
                                     .from = (uint32_t)from,
-                                    .bytes = slice_make(left->bytes.at + from, bytes)};
+                                    .bytes = slice_sub(left->bytes, from, bytes)};
         from += bytes;
     } while (from < left->bytes.bytes);
 }
