@@ -97,6 +97,8 @@ bool mark_next(struct mark_scanner *scanner, struct slice *in, struct mark *out)
 {
     if (held_next(scanner, in, out))
         return true;
+    if (in->bytes == 0)
+        return false;
     const uint8_t *at = in->at, *end = in->at + in->bytes;
     while (at < end && (at = memchr(at, MARK_MAGIC[0], (size_t)(end - at))) != NULL) {
         size_t left = (size_t)(end - at);
