@@ -363,15 +363,21 @@ static void on_frame(struct client *client, struct slice bytes)
     }
 }
 
+/* What a client that was not told to stop is about. */
+static enum pb_client_state state_of(const struct client *client)
+{
+    return !client->enrolled && !client->enrol_wanted ? PB_CLIENT_STATE_NEW
+           : client->phase == CLIENT_PHASE_IDLE       ? PB_CLIENT_STATE_OFFLINE
+           : client->phase != CLIENT_PHASE_READY      ? PB_CLIENT_STATE_CONNECTING
+           : client->synced                           ? PB_CLIENT_STATE_SYNCED
+                                                      : PB_CLIENT_STATE_SYNCING;
+}
+
 static void tell_state(struct client *client)
 {
     struct pb_notice *notice;
     if (!client->stopped)
-        client->state = !client->enrolled && !client->enrol_wanted ? PB_CLIENT_STATE_NEW
-                        : client->phase == CLIENT_PHASE_IDLE       ? PB_CLIENT_STATE_OFFLINE
-                        : client->phase != CLIENT_PHASE_READY      ? PB_CLIENT_STATE_CONNECTING
-                        : client->synced                           ? PB_CLIENT_STATE_SYNCED
-                                                                   : PB_CLIENT_STATE_SYNCING;
+        client->state = state_of(client);
     bool doubts = client->doubt && client->doubt != client->told_doubt;
     client->told_doubt = client->doubt;
     if ((client->state == client->told_state && client->read_only == client->told_read_only &&

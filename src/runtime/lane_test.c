@@ -59,7 +59,7 @@ static struct {
     struct store_request *done;
 } store;
 
-static struct bus_facts bus_facts_(const struct bus *port)
+static struct bus_facts facts_of(const struct bus *port)
 {
     (void)port;
     return bus.facts;
@@ -95,7 +95,7 @@ static void bus_commit(struct bus *port, enum topic topic, uint32_t partition, u
     bus.committed = offset;
 }
 
-static struct bus_ends bus_ends_(const struct bus *port, enum topic topic, uint32_t partition)
+static struct bus_ends ends_of(const struct bus *port, enum topic topic, uint32_t partition)
 {
     (void)port;
     (void)topic;
@@ -111,8 +111,8 @@ static uint64_t bus_committed(const struct bus *port, enum topic topic, uint32_t
     return bus.committed;
 }
 
-static const struct bus_vtable bus_table = {bus_facts_, bus_append, NULL,      bus_consume,
-                                            NULL,       bus_commit, bus_ends_, bus_committed};
+static const struct bus_vtable bus_table = {facts_of, bus_append, NULL,    bus_consume,
+                                            NULL,     bus_commit, ends_of, bus_committed};
 
 static struct row *store_row(const struct row_key *key)
 {

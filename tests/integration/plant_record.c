@@ -12,7 +12,7 @@
 #include "adapters/system/system.h"
 #include "base/base64.h"
 
-static struct log log_;
+static struct log target;
 static struct posix_file file;
 
 static int fail(const char *why)
@@ -25,7 +25,7 @@ static void turn(void)
 {
     struct bus_event events[16];
     posix_file_wait(&file, 100);
-    (void)log_.bus.vtable->poll(&log_.bus, events, 16);
+    (void)target.bus.vtable->poll(&target.bus, events, 16);
 }
 
 static bool plant(enum topic topic, const char *hex)
@@ -36,7 +36,7 @@ static bool plant(enum topic topic, const char *hex)
     if (hex_read(slice_text(hex), &out) != STATUS_OK || out.overflow)
         return false;
     enum status status;
-    while ((status = log_.bus.vtable->append(&log_.bus, topic, key, buf_slice(&out), 1)) ==
+    while ((status = target.bus.vtable->append(&target.bus, topic, key, buf_slice(&out), 1)) ==
            STATUS_BUSY)
         turn();
     return status == STATUS_OK;
@@ -52,27 +52,27 @@ int main(int count, char **arguments)
         return fail("plant-record DATA TOPIC < LINES");
     if (posix_file_open(&file, arguments[1], NULL, &failure) != STATUS_OK)
         return fail(failure.text);
-    if (log_open(&log_, &file.port, system_clock(), system_entropy(), &options) != STATUS_OK)
+    if (log_open(&target, &file.port, system_clock(), system_entropy(), &options) != STATUS_OK)
         return fail("no memory");
-    while (log_.state == LOG_RECOVERING)
+    while (target.state == LOG_RECOVERING)
         turn();
-    if (log_.state != LOG_READY)
+    if (target.state != LOG_READY)
         return fail("the log is not sound");
     static char line[2 * BUS_RECORD_BYTES_MAX + 2];
-    uint64_t first = log_.end, planted = 0;
+    uint64_t first = target.end, planted = 0;
     for (; fgets(line, sizeof line, stdin) != NULL; planted++) {
         line[strcspn(line, "\n")] = '\0';
         if (!plant((enum topic)strtoul(arguments[2], NULL, 10), line))
             return fail("a record is refused");
     }
-    while (log_.state == LOG_READY && log_.end < first + planted)
+    while (target.state == LOG_READY && target.end < first + planted)
         turn();
-    log_stop(&log_);
-    while (log_.state == LOG_READY)
+    log_stop(&target);
+    while (target.state == LOG_READY)
         turn();
-    if (log_.state != LOG_STOPPED)
+    if (target.state != LOG_STOPPED)
         return fail("the log could not be written");
-    log_close(&log_);
+    log_close(&target);
     posix_file_close(&file);
     (void)printf("%" PRIu64 "\n", first);
     return 0;

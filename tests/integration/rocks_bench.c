@@ -147,7 +147,7 @@ static void reads(struct bench *bench, bool page, const char *what)
     static struct row rows[PAGE];
     uint64_t begin_us = now_us(), missed = bench->store.missed, count = 0;
     bench->samples_count = 0;
-    while (now_us() - begin_us < 1000000u) {
+    do {
         uint64_t chat = prng_below(&bench->prng, CHATS), cseq = bench->cseqs[chat];
         struct row_key keys[2] = {key(TABLE_MSG, chat, page ? 0 : cseq),
                                   key(TABLE_MSG, chat, cseq)};
@@ -162,7 +162,7 @@ static void reads(struct bench *bench, bool page, const char *what)
         run(bench, &request);
         sample(bench, from_us);
         count++;
-    }
+    } while (now_us() - begin_us < 1000000u);
     printf("%s, %s: mean %.1f us, %llu %% through a thread, ", page ? "page of 50" : "get", what,
            (double)(now_us() - begin_us) / (double)count,
            (unsigned long long)((bench->store.missed - missed) * 100 / count));

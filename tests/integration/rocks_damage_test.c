@@ -25,8 +25,6 @@
 #define FLIPS         30
 #define KILL_FORK_ARG "commit"
 
-extern char **environ;
-
 static struct rocks_rig rig;
 static struct prng prng;
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "apps/parley-bench/subcommands.h"
+#include "base/assert.h"
 #include "base/memory.h"
 
 #define EVENTS_MAX      512
@@ -55,11 +56,15 @@ static bool address_read(struct load *load, const char *server)
     const char *colon = strrchr(server, ':');
     char host[64];
     struct in_addr address;
+    char *end;
     if (colon == NULL || (size_t)(colon - server) >= sizeof host)
+        return false;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (colon[1] < '0' || colon[1] > '9' || *end != '\0' || port == 0 || port > UINT16_MAX)
         return false;
     (void)snprintf(host, sizeof host, "%.*s", (int)(colon - server), server);
     (void)snprintf(load->run.host, sizeof load->run.host, "%.79s", server);
-    load->port = htons((uint16_t)atoi(colon + 1));
+    load->port = htons((uint16_t)port);
     if (inet_pton(AF_INET, host, &address) != 1)
         return false;
     load->address = address.s_addr;
@@ -305,6 +310,7 @@ static void send_open(struct load *load, struct peer *peer)
 
 static void due_take(struct load *load)
 {
+    assert(load->senders > 0);
     for (uint64_t due = schedule_due(&load->schedule, load->now_us); due > 0; due--) {
         struct peer *peer = &load->peers[load->schedule.next++ % load->senders];
         peer->due++;
