@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 #include "client/mind.h"
 #include "wire/envelope.h"
 #include "wire/policy.h"
@@ -73,6 +74,10 @@ bool outbox_compose(struct client *client, struct client_chat *chat, struct slic
     if (text.bytes > TEXT_BYTES_MAX) {
         mind_result(client, command, PB_ERROR_CODE_TOO_LARGE,
                     SLICE_LITERAL("16 KiB of text at most"));
+        return false;
+    }
+    if (!utf8_valid(text)) { /* nobody could open it */
+        mind_result(client, command, PB_ERROR_CODE_BAD_FRAME, SLICE_LITERAL("no UTF-8 text"));
         return false;
     }
     if (client->outbox_count == CLIENT_OUTBOX_MAX) {

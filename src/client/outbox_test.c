@@ -49,6 +49,29 @@ static size_t outbox_rows(const struct host *host, enum pb_outbox_state state)
     return count;
 }
 
+/* What nobody could open is no message: it is refused before it has a number. */
+static void no_text_is_refused(void **state)
+{
+    (void)state;
+    struct pair pair = talking();
+    uint64_t next = chat_of(pair.ann, &pair)->next_sctr;
+    send_to(pair.ann, "bob", "half of an \xc3");
+    assert_int_equal(pair.ann->result.error, PB_ERROR_CODE_BAD_FRAME);
+    char *text = malloc(16386);
+    assert_non_null(text);
+    memset(text, 'x', 16385);
+    text[16385] = 0;
+    send_to(pair.ann, "bob", text);
+    assert_int_equal(pair.ann->result.error, PB_ERROR_CODE_TOO_LARGE);
+    silent(pair.ann);
+    assert_int_equal(chat_of(pair.ann, &pair)->next_sctr, next);
+    text[16384] = 0;
+    send_to(pair.ann, "bob", text); /* the longest one goes */
+    pick(pair.ann, PB_FRAME_BODY_SEND);
+    free(text);
+    end(pair);
+}
+
 /* ---- a SNAPSHOT with all kinds of unsettled messages ---- */
 
 /* 1 and 2 acknowledged, 3 refused for now, 4 on its way, 5 composed without a connection. */
@@ -371,7 +394,7 @@ int main(void)
         cmocka_unit_test(every_entry_is_settled),  cmocka_unit_test(a_snapshot_of_what_is_held),
         cmocka_unit_test(busy_is_waited_for),      cmocka_unit_test(every_busy_is_waited_for),
         cmocka_unit_test(a_busy_page_comes_later), cmocka_unit_test(a_device_from_an_old_copy),
-        cmocka_unit_test(two_copies_stop),
+        cmocka_unit_test(two_copies_stop),         cmocka_unit_test(no_text_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

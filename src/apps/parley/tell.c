@@ -66,6 +66,7 @@ static const struct {
     {PB_ERROR_CODE_NOT_FOUND, APP_USAGE, "no such username"},
     {PB_ERROR_CODE_DENIED, APP_AUTH, "that is not allowed"},
     {PB_ERROR_CODE_TOO_LARGE, APP_USAGE, "that is too long: 16 KiB of text at most"},
+    {PB_ERROR_CODE_BAD_FRAME, APP_USAGE, "that is no valid text (UTF-8)"},
     {PB_ERROR_CODE_LIMIT, APP_NETWORK, "a limit of the server is reached"},
     {PB_ERROR_CODE_BUSY, APP_NETWORK, "the server is busy"},
     {PB_ERROR_CODE_RETRY, APP_NETWORK, "the server could not say whether it was done; try again"},
