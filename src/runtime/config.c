@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "wire/origin.h"
 
 static const struct config_item items[] = {
 #define TEXT(section, key, value, bytes_max, help) \
@@ -370,6 +371,7 @@ bool config_forwarded(const struct config *config, struct forwarded *out)
             return false;
         out->proxies_count++;
     }
+    out->header = config->proxy_header == 1;
     out->only = !config_tls(config) &&
                 config_address(config->listen, address, &port) == STATUS_OK &&
                 !config_loopback(address);
@@ -427,6 +429,9 @@ static void check_proxies(struct config_reading *reading)
 {
     const char *at = reading->config.trust_proxy;
     struct forwarded forwarded;
+    if (reading->config.proxy_header != 0 && at[0] == '\0')
+        item_find(reading, item_of("proxy_header"),
+                  "proxy_header is required, but trust_proxy names no proxy. Give it, too.");
     if (!config_forwarded(&reading->config, &forwarded))
         item_find(reading, item_of("trust_proxy"),
                   "trust_proxy = '%.80s' holds something that is no address, or more than %u. Give "
@@ -448,24 +453,35 @@ static void check_name(struct config_reading *reading)
         item_find(reading, item_of("name"), "name is empty. Give a host name, or leave it out.");
 }
 
+static void check_count(struct config_reading *reading, const char *key, uint32_t count)
+{
+    if (count > CONFIG_LIST_MAX)
+        item_find(reading, item_of(key), "%u %s. Give at most %u.", count, key, CONFIG_LIST_MAX);
+}
+
 static void check_origins(struct config_reading *reading)
 {
     const char *at = reading->config.origins;
     uint32_t count = 0;
-    for (;;) {
-        struct slice origin = config_origin_next(&at);
-        if (origin.bytes == 0)
-            break;
-        count++;
-        bool web = (origin.bytes > 8 && memcmp(origin.at, "https://", 8) == 0) ||
-                   (origin.bytes > 7 && memcmp(origin.at, "http://", 7) == 0);
-        if (!web)
+    for (struct slice one; (one = config_origin_next(&at)).bytes > 0; count++)
+        if (!origin_valid(one))
             item_find(reading, item_of("origins"),
-                      "'%.*s' is no origin. Give https://host, without a path.", (int)origin.bytes,
-                      (const char *)origin.at);
-    }
-    if (count > 16)
-        item_find(reading, item_of("origins"), "%u origins. Give at most 16.", count);
+                      "'%.*s' is no origin. Give https://host[:port] as browsers say it: lower "
+                      "case, without a path or the usual port.",
+                      (int)one.bytes, (const char *)one.at);
+    check_count(reading, "origins", count);
+}
+
+static void check_hosts(struct config_reading *reading)
+{
+    const char *at = reading->config.hosts;
+    uint32_t count = 0;
+    for (struct slice one; (one = config_origin_next(&at)).bytes > 0; count++)
+        if (!host_valid(one))
+            item_find(reading, item_of("hosts"),
+                      "'%.*s' is no host. Give a lower case host or host:port.", (int)one.bytes,
+                      (const char *)one.at);
+    check_count(reading, "hosts", count);
 }
 
 /* The switch holds for one folder, so that no copied configuration carries it to another. */
@@ -496,6 +512,7 @@ void config_check(struct config_reading *reading)
     check_proxies(reading);
     check_name(reading);
     check_origins(reading);
+    check_hosts(reading);
     check_unsafe(reading);
     if (config->data[0] == '\0')
         item_find(reading, item_of("data"), "data is empty. Give a folder.");

@@ -14,6 +14,8 @@
 #include "base/status.h"
 #include "runtime/forwarded.h"
 
+#define CONFIG_LIST_MAX 16u /* origins, and hosts */
+
 #define CONFIG_FINDINGS_BYTES (32u * 1024u)
 
 enum config_kind { CONFIG_TEXT, CONFIG_NUMBER, CONFIG_CHOICE, CONFIG_SWITCH };
@@ -92,7 +94,7 @@ bool config_loopback(const uint8_t address[16]);
 bool config_forwarded(const struct config *config, struct forwarded *out);
 bool config_tls(const struct config *config); /* clients come by https */
 
-/* Next of the origins, in place: *at moves on; empty when there is none. */
+/* Next of the origins or hosts, in place: *at moves on; empty when there is none. */
 struct slice config_origin_next(const char **at);
 
 /* What --help-config prints, and a whole sample file in which every line is a comment. */

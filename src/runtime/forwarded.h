@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * forwarded.h: who is at the other end of a reverse proxy: X-Forwarded-For, believed only of
- * proxies that the operator named. Pure. Bounds: FORWARDED_PROXIES_MAX. Source: design §7. */
+ * forwarded.h: who is at the other end of a reverse proxy: X-Forwarded-For, or a header of the
+ * PROXY protocol (wire/proxy.h), believed only of proxies that the operator named. Pure. Bounds:
+ * FORWARDED_PROXIES_MAX. Source: design §7. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +15,8 @@
 struct forwarded {
     uint8_t proxies[FORWARDED_PROXIES_MAX][16]; /* IPv6, or IPv4 mapped */
     uint32_t proxies_count;
-    bool only; /* nobody else may connect: the line to others would be in clear */
+    bool header; /* each of their connections begins with a header of the PROXY protocol */
+    bool only;   /* nobody else may connect: the line to others would be in clear */
 };
 
 /* An address without a port, IPv4 or IPv6 without brackets. False: none. */

@@ -65,6 +65,7 @@ static void conn_drop(struct gateway *gateway, struct slab_handle handle, bool s
     (void)timer_cancel(&gateway->timers, conn->timer);
     if (conn->tls)
         tls_drop(gateway, conn);
+    peer_drop(gateway, conn);
     output_free(&conn->output);
     memory_free(conn->message);
     slab_give(&gateway->conns, handle);
@@ -204,8 +205,10 @@ static size_t http_feed(struct gateway *gateway, struct slab_handle handle,
         http_refuse(gateway, handle, conn, head.status);
         return conn->in_bytes;
     }
-    forwarded_peer(&gateway->options.forwarded, &head, conn->peer);
-    if (upgrade_wanted(&head))
+    uint16_t refusal = peer_requests(gateway, conn, &head);
+    if (refusal != 0)
+        http_refuse(gateway, handle, conn, refusal);
+    else if (upgrade_wanted(&head))
         http_upgrade(gateway, handle, conn, &head);
     else
         http_serve(gateway, handle, conn, &head);
@@ -326,21 +329,19 @@ static void accepted(struct gateway *gateway, const struct net_event *event)
         gateway->ports.net->vtable->close(gateway->ports.net, event->conn, true);
         return;
     }
-    if (gateway->options.forwarded.only &&
-        !forwarded_is_proxy(&gateway->options.forwarded, event->peer)) {
-        slab_give(&gateway->conns, handle);
-        gateway->counts.refused_peer++;
-        gateway->ports.net->vtable->close(gateway->ports.net, event->conn, true);
-        return;
-    }
-    if (gateway->options.tls && !tls_begin(gateway, conn)) {
-        slab_give(&gateway->conns, handle);
+    memcpy(conn->peer, event->peer, sizeof conn->peer);
+    bool welcome = peer_accepted(gateway, conn);
+    if (welcome && gateway->options.tls && !tls_begin(gateway, conn)) {
         gateway->counts.busy++;
+        welcome = false;
+    }
+    if (!welcome) {
+        peer_drop(gateway, conn);
+        slab_give(&gateway->conns, handle);
         gateway->ports.net->vtable->close(gateway->ports.net, event->conn, true);
         return;
     }
     conn->net = event->conn;
-    memcpy(conn->peer, event->peer, sizeof conn->peer);
     gateway->ports.net->vtable->tag(gateway->ports.net, conn->net, slab_token(handle));
     conn->http_due_ms = mono_ms(gateway) + gateway->options.http_ms;
     gateway->counts.accepted++;
@@ -371,16 +372,16 @@ static void sent(struct gateway *gateway, struct slab_handle handle, struct gate
 }
 
 static void received(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn,
-                     const struct net_event *event)
+                     struct net_event event)
 {
-    if (conn->closed)
+    if (conn->closed || (conn->header_awaited && !peer_header(gateway, handle, conn, &event)))
         return;
     if (conn->tls) {
-        tls_on_received(gateway, handle, conn, event);
+        tls_on_received(gateway, handle, conn, &event);
         return;
     }
-    conn->in = event->bytes;
-    conn->in_bytes = event->bytes_count;
+    conn->in = event.bytes;
+    conn->in_bytes = event.bytes_count;
     conn_feed(gateway, handle, conn);
 }
 
@@ -395,7 +396,7 @@ void gateway_on_net(struct gateway *gateway, const struct net_event *event)
     if (!conn)
         return;
     switch (event->kind) {
-    case NET_RECEIVED: received(gateway, handle, conn, event); break;
+    case NET_RECEIVED: received(gateway, handle, conn, *event); break;
     case NET_SENT: sent(gateway, handle, conn); break;
     case NET_CLOSED: conn_drop(gateway, handle, false); break;
     case NET_ACCEPTED:
@@ -539,6 +540,8 @@ enum status gateway_open(struct gateway *gateway, const struct gateway_ports *po
         status = queue_open(&gateway->dirty, conns, sizeof(struct slab_handle));
     if (status == STATUS_OK)
         status = limiter_open(&gateway->limiter, options->limits, RATE_CLASSES, seed);
+    if (status == STATUS_OK && options->address_max > 0)
+        status = map_open(&gateway->addresses, conns, PEER_KEY_BYTES, seed);
     if (status == STATUS_OK && options->tls != NULL)
         status = tls_open(gateway);
     if (status != STATUS_OK)
@@ -556,6 +559,7 @@ void gateway_close(struct gateway *gateway)
     while (slab_next(&gateway->operations, &index, &handle))
         operation_free(gateway, handle);
     tls_close(gateway);
+    map_close(&gateway->addresses);
     limiter_close(&gateway->limiter);
     queue_close(&gateway->dirty);
     queue_close(&gateway->done);

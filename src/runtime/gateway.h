@@ -55,8 +55,11 @@ struct gateway_ports {
 struct gateway_options {
     uint32_t connections_max;
     uint32_t operations_max;     /* appends, reads and hashes in flight, all sessions together */
+    uint32_t address_max;        /* connections of one address; 0: no limit (gateway_peer.c) */
     const struct slice *origins; /* web pages that may connect (wire/origin.h) */
     size_t origins_count;
+    const struct slice *hosts; /* that Host may name (wire/origin.h); none: any */
+    size_t hosts_count;
     struct slice discovery;     /* body of /.well-known/parley */
     const struct limit *limits; /* RATE_CLASSES of them */
     /* counts the classes that fail closed for all shards of a process; NULL: each for itself */
@@ -71,7 +74,9 @@ struct gateway_options {
 struct gateway_counts {
     uint64_t accepted, refused_head, refused_origin, upgraded, frames_in, frames_out;
     uint64_t closed_protocol, closed_slow, closed_session, limited, busy, rollback_alarms, claims;
-    uint64_t refused_peer; /* in clear, and not a proxy's */
+    uint64_t refused_peer;    /* in clear, and not a proxy's; a proxy's without its header */
+    uint64_t refused_address; /* one more of an address that has its share */
+    uint64_t refused_host;
     uint64_t tls_handshakes, tls_resumed, tls_failed;
 };
 
@@ -87,6 +92,7 @@ struct gateway {
     struct queue handshakes; /* connections whose handshake has something to go on with */
     uint8_t *tls_plain, *tls_out;
     uint32_t reads_in_flight; /* store requests: at most STORE_REQUESTS_MAX, then BUSY */
+    struct map addresses;     /* of a peer → its connections; not opened without address_max */
     struct limiter limiter;
     struct arena step;
     struct effect effects[SESSION_EFFECTS_MAX];

@@ -42,6 +42,8 @@ struct gateway_conn {
     uint64_t timer_ms;
     struct slab_handle timer;
     uint8_t peer[ID_BYTES];
+    bool header_awaited; /* of the PROXY protocol, before anything else */
+    bool counted;        /* among the connections of its address */
 };
 
 enum operation_kind { OPERATION_APPEND, OPERATION_READ, OPERATION_PASSWORD };
@@ -94,6 +96,20 @@ void effects_run_last(struct gateway *gateway, const struct effects *effects);
 /* Tell the session, if it is still there, and free the operation. */
 void operation_deliver(struct gateway *gateway, struct slab_handle handle);
 void operation_free(struct gateway *gateway, struct slab_handle handle);
+
+/* ---- who is there (gateway_peer.c) ---- */
+
+#define PEER_KEY_BYTES 8
+
+/* A connection from conn->peer: may it stand? */
+MUST_USE bool peer_accepted(struct gateway *gateway, struct gateway_conn *conn);
+/* Take the header of the PROXY protocol off the front of what came; true: there is more. */
+MUST_USE bool peer_header(struct gateway *gateway, struct slab_handle handle,
+                          struct gateway_conn *conn, struct net_event *event);
+/* The first head: a proxy may name somebody else in it. 0, or the status that refuses it. */
+MUST_USE uint16_t peer_requests(struct gateway *gateway, struct gateway_conn *conn,
+                                const struct http1_head *head);
+void peer_drop(struct gateway *gateway, struct gateway_conn *conn);
 
 /* ---- TLS (gateway_tls.c) ---- */
 

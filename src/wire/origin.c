@@ -44,6 +44,44 @@ static bool port_valid(struct slice digits, uint32_t default_port)
     return port <= UINT16_MAX && port != default_port;
 }
 
+/* What stands in front of the port. */
+static struct slice host_alone(struct slice host)
+{
+    size_t i = host.bytes;
+    while (i > 0 && host.at[i - 1] != ':' && host.at[i - 1] != ']')
+        i--;
+    return i > 0 && host.at[i - 1] == ':' ? slice_sub(host, 0, i - 1) : host;
+}
+
+static bool equal_without_case(struct slice text, struct slice lower)
+{
+    if (text.bytes != lower.bytes)
+        return false;
+    for (size_t i = 0; i < text.bytes; i++) {
+        uint8_t byte = text.at[i];
+        if ((byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte) != lower.at[i])
+            return false;
+    }
+    return true;
+}
+
+bool host_allowed(struct slice host, const struct slice *allowed, size_t count)
+{
+    struct slice alone = host_alone(host);
+    for (size_t i = 0; i < count; i++)
+        if (equal_without_case(host, allowed[i]) || equal_without_case(alone, allowed[i]))
+            return true;
+    return count == 0;
+}
+
+bool host_valid(struct slice host)
+{
+    size_t bytes = host_bytes(host);
+    struct slice rest = slice_sub(host, bytes, host.bytes);
+    return bytes > 0 && (rest.bytes == 0 ||
+                         (rest.at[0] == ':' && port_valid(slice_sub(rest, 1, rest.bytes), 0)));
+}
+
 bool origin_valid(struct slice origin)
 {
     bool https = take_prefix(&origin, SLICE_LITERAL("https://"));

@@ -109,11 +109,53 @@ static void test_nul(void **state)
     assert_false(origin_allowed(SLICE_LITERAL("https://chat.example\0"), allowed, 1));
 }
 
+static const struct {
+    const char *host;
+    bool valid, allowed;
+} hosts[] = {
+    {"chat.example", true, true},
+    {"chat.example:443", true, true}, /* a name without a port goes with each */
+    {"chat.example:8443", true, true},
+    {"Chat.EXAMPLE", false, true}, /* a name has no case; a list is written in lower case */
+    {"[::1]", true, true},
+    {"[::1]:8787", true, true},
+    {"port.example:8443", true, true},
+    {"port.example", true, false},
+    {"port.example:844", true, false},
+    {"port.example:84430", false, false},
+    {"chat.example.", false, false},
+    {"a.chat.example", true, false},
+    {"evilchat.example", true, false},
+    {"chat.example.evil", true, false},
+    {"chat-example", true, false},
+    {"[::2]", true, false},
+    {"::1", false, false},
+    {"127.0.0.1", true, false},
+    {"", false, false},
+    {"*", false, false},
+};
+
+static void test_hosts(void **state)
+{
+    const struct slice list[] = {SLICE_LITERAL("chat.example"), SLICE_LITERAL("[::1]"),
+                                 SLICE_LITERAL("port.example:8443")};
+    (void)state;
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        struct slice host = slice_text(hosts[i].host);
+        if (host_valid(host) != hosts[i].valid)
+            fail_msg("%s: valid?", hosts[i].host);
+        if (host_allowed(host, list, 3) != hosts[i].allowed)
+            fail_msg("%s: allowed?", hosts[i].host);
+        assert_true(host_allowed(host, NULL, 0));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matrix),
         cmocka_unit_test(test_nul),
+        cmocka_unit_test(test_hosts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,8 @@ struct node_options {
     struct clock_port *clock;     /* of the shards; NULL: the system's */
     struct tls *tls;              /* of the shards; NULL: plain */
     struct forwarded forwarded;
+    uint32_t address_max;                /* 0: no limit */
+    const struct slice *hosts, *origins; /* one of each; NULL: any host, no page */
 };
 
 /* A new folder, then node_start; the clients' sockets outlive restarts. */

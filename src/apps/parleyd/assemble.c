@@ -35,15 +35,12 @@ static void limits_fill(struct node *node)
     limits[RATE_WRITE] = (struct limit){config->write_burst, config->write_back_ms, false};
 }
 
-static void origins_fill(struct node *node)
+static size_t list_fill(const char *at, struct slice out[CONFIG_LIST_MAX])
 {
-    const char *at = node->config->origins;
-    for (;;) {
-        struct slice origin = config_origin_next(&at);
-        if (origin.bytes == 0 || node->origins_count == NODE_ORIGINS_MAX)
-            return;
-        node->origins[node->origins_count++] = origin;
-    }
+    size_t count = 0;
+    while (count < CONFIG_LIST_MAX && (out[count] = config_origin_next(&at)).bytes > 0)
+        count++;
+    return count;
 }
 
 /* /.well-known/parley; the name was checked to hold nothing that JSON would escape. */
@@ -109,6 +106,8 @@ static struct shard_options shard_options_of(struct node *node, uint32_t number,
                                                 .operations_max = share(node, config->operations),
                                                 .origins = node->origins,
                                                 .origins_count = node->origins_count,
+                                                .hosts = node->hosts,
+                                                .hosts_count = node->hosts_count,
                                                 .discovery = slice_text(node->discovery),
                                                 .limits = node->limits,
                                                 .limits_shared = &node->limits_shared.port,
@@ -118,6 +117,8 @@ static struct shard_options shard_options_of(struct node *node, uint32_t number,
                                     .roles = number == 0 ? ROLES_ALL : ROLE_BIT(ROLE_GATEWAY),
                                     .processor_store = &node->index.processor.port,
                                     .devices_max = config->connections};
+    if (!unsafe_bench(config))
+        options.gateway.address_max = share(node, config->connections_address);
     bool proxies = config_forwarded(config, &options.gateway.forwarded);
     assert(proxies); /* config_check */
     session_config_init(&options.session);
@@ -170,7 +171,8 @@ enum status assemble_shards(struct node *node, struct failure *failure)
     struct bus_facts facts = node->log.bus.vtable->facts(&node->log.bus);
     uint64_t instance = 0;
     limits_fill(node);
-    origins_fill(node);
+    node->origins_count = list_fill(node->config->origins, node->origins);
+    node->hosts_count = list_fill(node->config->hosts, node->hosts);
     discovery_fill(node);
     while (instance == 0)
         system_entropy()->vtable->fill(system_entropy(), (uint8_t *)&instance, sizeof instance);

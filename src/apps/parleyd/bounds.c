@@ -11,6 +11,7 @@
 #include "wire/devlist.h"
 #include "wire/envelope.h"
 #include "wire/policy.h"
+#include "wire/proxy.h"
 
 #define LIMIT(name, value, reason) \
     _Static_assert((uint64_t)(name) == (value), "limits.def and the room of " #name " differ");

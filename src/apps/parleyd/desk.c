@@ -73,6 +73,8 @@ static void put_counts(struct buf *out, struct node *node)
         sum.rollback_alarms += counts->rollback_alarms;
         sum.claims += counts->claims;
         sum.refused_peer += counts->refused_peer;
+        sum.refused_address += counts->refused_address;
+        sum.refused_host += counts->refused_host;
         sum.tls_handshakes += counts->tls_handshakes;
         sum.tls_resumed += counts->tls_resumed;
         sum.tls_failed += counts->tls_failed;
@@ -94,6 +96,8 @@ static void put_counts(struct buf *out, struct node *node)
     put_number(out, "rollback_alarms", sum.rollback_alarms);
     put_number(out, "claims", sum.claims);
     put_number(out, "refused_peer", sum.refused_peer);
+    put_number(out, "refused_address", sum.refused_address);
+    put_number(out, "refused_host", sum.refused_host);
     put_number(out, "tls_handshakes", sum.tls_handshakes);
     put_number(out, "tls_resumed", sum.tls_resumed);
     put_number(out, "tls_failed", sum.tls_failed);

@@ -28,8 +28,6 @@
 #include "runtime/config.h"
 #include "runtime/shard.h"
 
-#define NODE_ORIGINS_MAX 16
-
 struct node;
 
 struct node_shard {
@@ -75,8 +73,8 @@ struct node {
     uint32_t shards_count;
     struct limit limits[RATE_CLASSES];
     struct shared_limits limits_shared;
-    struct slice origins[NODE_ORIGINS_MAX];
-    size_t origins_count;
+    struct slice origins[CONFIG_LIST_MAX], hosts[CONFIG_LIST_MAX];
+    size_t origins_count, hosts_count;
     char discovery[1024];
     uint64_t started_us; /* monotonic */
     uint16_t port;
