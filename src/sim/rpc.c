@@ -75,6 +75,8 @@ void sim_rpc_break(struct sim_rpc *rpc, uint32_t a, uint32_t b, uint64_t until_u
         return;
     link_drop(rpc, a, b);
     link_drop(rpc, b, a);
+    rpc->broken += rpc->links[a][b].mended_us == 0 ? 1 : 0;
+    rpc->broken += rpc->links[b][a].mended_us == 0 ? 1 : 0;
     rpc->links[a][b].mended_us = rpc->links[b][a].mended_us = until_us;
     rpc->breaks++;
 }
@@ -231,6 +233,7 @@ void sim_rpc_announce(struct sim_rpc *rpc, uint32_t owner, uint32_t partition)
 static void mend(struct sim_rpc *rpc, uint32_t from, uint32_t to)
 {
     rpc->links[from][to].mended_us = 0;
+    rpc->broken--;
     for (uint32_t i = 0; i < rpc->options.partitions; i++) {
         if (rpc->nodes[to].owners[i] == from && rpc->nodes[to].instance != 0)
             owner_tell(rpc, from, to, i);
@@ -241,7 +244,7 @@ void sim_rpc_advance(struct sim_rpc *rpc, uint64_t now_us)
 {
     assert(now_us >= rpc->now_us);
     rpc->now_us = now_us;
-    for (uint32_t from = 0; from < SIM_RPC_NODES_MAX; from++) {
+    for (uint32_t from = 0; from < SIM_RPC_NODES_MAX && rpc->broken > 0; from++) {
         for (uint32_t to = 0; to < SIM_RPC_NODES_MAX; to++) {
             uint64_t mended_us = rpc->links[from][to].mended_us;
             if (mended_us != 0 && mended_us <= now_us)
@@ -256,7 +259,7 @@ uint64_t sim_rpc_next_due_us(const struct sim_rpc *rpc, uint32_t at)
     uint64_t next = UINT64_MAX;
     for (size_t i = 0; i < node->messages_count; i++)
         next = node->messages[i].due_us < next ? node->messages[i].due_us : next;
-    for (uint32_t from = 0; from < SIM_RPC_NODES_MAX; from++) {
+    for (uint32_t from = 0; from < SIM_RPC_NODES_MAX && rpc->broken > 0; from++) {
         uint64_t mended_us = rpc->links[from][at].mended_us;
         if (mended_us != 0 && mended_us < next)
             next = mended_us;

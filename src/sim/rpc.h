@@ -62,7 +62,8 @@ struct sim_rpc {
     uint64_t now_us, numbers;
     struct sim_rpc_node nodes[SIM_RPC_NODES_MAX];
     struct sim_rpc_link links[SIM_RPC_NODES_MAX][SIM_RPC_NODES_MAX]; /* from, to */
-    uint64_t sent, breaks, lost, unknown;                            /* marks */
+    uint32_t broken;                      /* links not mended yet: each direction is one */
+    uint64_t sent, breaks, lost, unknown; /* marks */
 };
 
 void sim_rpc_init(struct sim_rpc *rpc, const struct sim_rpc_options *options, uint64_t seed);
