@@ -101,7 +101,9 @@ class Scene(unittest.TestCase):
                               "--in-flight", "4", "--messages", "400", "--warmup", "0")
         self.whole(report, 400)
         self.assertEqual(report["deliveries"], 400)
-        report = self.measure("sync", "--folder", self.folder, "--seconds", "1")
+        hdr = pathlib.Path(self.folder, "sync.hdr")
+        report = self.measure("sync", "--folder", self.folder, "--seconds", "1", "--hdr", str(hdr))
+        self.assertIn("Total count    = %12d]" % report["syncs"], hdr.read_text())
         self.assertGreater(report["syncs"], 0)
         self.assertGreaterEqual(report["sync_max_us"], report["sync_p50_us"])
 

@@ -44,7 +44,8 @@ static enum bench_exit end(struct load *load, bool done, struct report *report,
         (void)fprintf(stderr, "parley-bench: %s\n",
                       load->reason[0] ? load->reason : "the server cannot be looked at");
     load_close(load);
-    return done && report_end(report, options) ? BENCH_OK : BENCH_ERROR;
+    done = done && report_end(report, options) && report_hdr(options, &load->login);
+    return done ? BENCH_OK : BENCH_ERROR;
 }
 
 enum bench_exit idle_run(const struct options *options)
@@ -90,28 +91,26 @@ enum bench_exit storm_run(const struct options *options)
     static struct load load;
     static struct report report;
     struct server_use before, after;
-    struct timespec used[2];
-    bool watch = options_given(options, OPTION_SERVER_PID);
+    bool watch = options_given(options, OPTION_SERVER_PID), bound = false;
     pid_t pid = watch ? (pid_t)options->numbers[OPTION_SERVER_PID] : 0;
     uint32_t count = (uint32_t)options->numbers[OPTION_CONNECTIONS];
     report_begin(&report, options);
     bool done = accounts_make(&load, options) && (!watch || server_read(pid, &before));
     uint64_t from_us = bench_now_us();
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used[0]);
+    double client_s = bench_cpu_s();
     done = done && load_sign_in(&load, 0, count, (uint32_t)options->numbers[OPTION_IN_FLIGHT]);
     uint64_t us = bench_now_us() - from_us;
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used[1]);
+    client_s = bench_cpu_s() - client_s;
     done = done && (!watch || server_read(pid, &after));
     if (done) {
-        double client_s = (double)(used[1].tv_sec - used[0].tv_sec) +
-                          (double)(used[1].tv_nsec - used[0].tv_nsec) / 1e9;
         report_logins(&report, &load, us);
-        report_number(&report, "client_cpu", client_s * 1e6 / (double)us);
+        bound = report_client(&report, client_s * 1e6 / (double)us);
         if (watch)
             report_number(
                 &report, "server_us_per_login",
                 (after.cpu_user_s + after.cpu_system_s - before.cpu_user_s - before.cpu_system_s) *
                     1e6 / (double)count);
     }
-    return end(&load, done, &report, options);
+    enum bench_exit code = end(&load, done, &report, options);
+    return code == BENCH_OK && bound ? BENCH_REFUSED : code;
 }

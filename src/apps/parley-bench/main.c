@@ -11,7 +11,7 @@
     (OPTION_BIT(OPTION_FRAMES_PER_WRITE) | OPTION_BIT(OPTION_IN_FLIGHT) |                   \
      OPTION_BIT(OPTION_RATE) | OPTION_BIT(OPTION_CLOSED) | OPTION_BIT(OPTION_BODY) |        \
      OPTION_BIT(OPTION_WARMUP) | OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_MESSAGES) | \
-     OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_CLIENT_CPU))
+     OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_HDR) | OPTION_BIT(OPTION_CLIENT_CPU))
 
 struct subcommand {
     const char *name;
@@ -23,7 +23,8 @@ static const struct subcommand subcommands[] = {
     {"echo", echo_run, OPTION_BIT(OPTION_CONNECTIONS),
      LOOP_OPTIONS | OPTION_BIT(OPTION_SERVER_CPU)},
     {"sync", sync_run, OPTION_BIT(OPTION_FOLDER),
-     OPTION_BIT(OPTION_BYTES) | OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_JSON)},
+     OPTION_BIT(OPTION_BYTES) | OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_JSON) |
+         OPTION_BIT(OPTION_HDR)},
     {"pm", pm_run, OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_PAIRS),
      LOOP_OPTIONS | OPTION_BIT(OPTION_SERVER_PID) | OPTION_BIT(OPTION_DRIVER) |
          OPTION_BIT(OPTION_ONE_WAY)},
@@ -32,7 +33,8 @@ static const struct subcommand subcommands[] = {
      OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_CLIENT_CPU)},
     {"login-storm", storm_run,
      OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_CONNECTIONS) | OPTION_BIT(OPTION_IN_FLIGHT),
-     OPTION_BIT(OPTION_SERVER_PID) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_CLIENT_CPU)},
+     OPTION_BIT(OPTION_SERVER_PID) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_HDR) |
+         OPTION_BIT(OPTION_CLIENT_CPU)},
     {"loss", loss_run,
      OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_PAIRS) | OPTION_BIT(OPTION_MESSAGES),
      OPTION_BIT(OPTION_BODY) | OPTION_BIT(OPTION_JSON)},
@@ -51,7 +53,7 @@ static const char help[] =
     "  LOOP: --closed --frames-per-write F --in-flight W   ceilings; W: of all senders together\n"
     "        --rate R                                      latencies, from the intended time\n"
     "        [--body 100] [--warmup 5] [--seconds 30] [--messages N] [--client-cpu C]\n"
-    "  all:  [--json FILE]\n"
+    "  all:  [--json FILE] [--hdr FILE]\n"
     "\n"
     "The server must be parleyd --data DIR --unsafe-bench DIR on a fresh folder.\n"
     "Exit: 0, 1 an error, 2 usage, 3 refused (client-bound), 4 lost, doubled or misordered.\n";

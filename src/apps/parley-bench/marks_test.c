@@ -4,10 +4,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "apps/parley-bench/hdr.h"
 #include "apps/parley-bench/histogram.h"
 #include "apps/parley-bench/mark.h"
 #include "apps/parley-bench/schedule.h"
@@ -50,6 +52,40 @@ static void percentiles_are_ranks(void **state)
     assert_int_equal(histogram_at(&all, 1), 1000);
     histogram_add(&all, 600000000); /* ten minutes: outside, but told */
     assert_int_equal(histogram_at(&all, 1), 600000000);
+}
+
+/* The rows of HdrHistogram: percentiles rise to 1, counts to all, the foot tells mean and max. */
+static void hdr_rows_are_percentiles(void **state)
+{
+    (void)state;
+    static struct histogram all;
+    char text[8192] = "", *line = text;
+    double value, level, last = -1;
+    unsigned long long seen = 0;
+    unsigned rows = 0;
+    histogram_reset(&all);
+    for (uint64_t us = 1; us <= 1000; us++)
+        histogram_add(&all, us);
+    FILE *file = fmemopen(text, sizeof text, "w");
+    assert_non_null(file);
+    hdr_write(file, &all);
+    assert_int_equal(fclose(file), 0);
+    for (; line != NULL && line[0] != '#'; line = strchr(line, '\n'), line += line != NULL)
+        if (line[0] != '\n' && sscanf(line, "%lf %lf %llu", &value, &level, &seen) == 3) {
+            assert_true(level > last && (double)seen >= level * 1000);
+            assert_true(value >= level * 1000 && value <= level * 1000 + 1);
+            last = level;
+            rows++;
+        }
+    assert_true(last >= 1 && seen == 1000);
+    assert_in_range(rows, 40, 60);
+    assert_non_null(strstr(text, "#[Mean    =      500.500, StdDeviation   =      288.675]"));
+    assert_non_null(strstr(text, "#[Max     =     1000.000, Total count    =         1000]"));
+    histogram_reset(&all);
+    file = fmemopen(text, sizeof text, "w");
+    hdr_write(file, &all);
+    assert_int_equal(fclose(file), 0);
+    assert_non_null(strstr(text, "#[Max     =        0.000, Total count    =            0]"));
 }
 
 static void schedule_counts_what_is_due(void **state)
@@ -138,6 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buckets_hold_three_digits),
         cmocka_unit_test(percentiles_are_ranks),
+        cmocka_unit_test(hdr_rows_are_percentiles),
         cmocka_unit_test(schedule_counts_what_is_due),
         cmocka_unit_test(marks_are_found_however_cut),
         cmocka_unit_test(tally_tells_lost_doubled_misordered),

@@ -32,6 +32,7 @@ static const struct line lines[OPTIONS] = {
     [OPTION_BYTES] = {"bytes", KIND_NUMBER, 4096, 512, 1u << 24},
     [OPTION_FOLDER] = {"folder", KIND_TEXT, 0, 0, 0},
     [OPTION_JSON] = {"json", KIND_TEXT, 0, 0, 0},
+    [OPTION_HDR] = {"hdr", KIND_TEXT, 0, 0, 0},
     [OPTION_CLIENT_CPU] = {"client-cpu", KIND_NUMBER, OPTION_UNSET, 0, 1023},
     [OPTION_SERVER_CPU] = {"server-cpu", KIND_NUMBER, OPTION_UNSET, 0, 1023},
 };

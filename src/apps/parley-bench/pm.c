@@ -22,13 +22,6 @@ struct verdict {
     uint64_t lost, doubled, misordered, unacknowledged;
 };
 
-static double client_cpu_s(void)
-{
-    struct timespec used;
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
-}
-
 /* F and W, or R: checked against each other. */
 static bool plan(struct load *load, const struct options *options)
 {
@@ -114,11 +107,11 @@ static bool measure(struct load *load, const struct options *options, pid_t serv
     start(load, options);
     bool done = turns_until(load, load->begin_us);
     uint64_t from_us = bench_now_us();
-    double client_s = client_cpu_s();
+    double client_s = bench_cpu_s();
     window->has_server = server > 0 && server_read(server, &window->before);
     done = done && turns_until(load, load->end_us);
     window->has_server = window->has_server && server_read(server, &window->after);
-    window->client_s = client_cpu_s() - client_s;
+    window->client_s = bench_cpu_s() - client_s;
     window->wall_s = (double)(bench_now_us() - from_us) / 1e6;
     ages_add(load);
     uint64_t until_us = bench_now_us() + DRAIN_US;
@@ -185,16 +178,13 @@ static enum bench_exit report_all(struct load *load, const struct options *optio
                                         "late_p999_us", "late_max_us", "sent_open"};
     static struct report report;
     bool closed = options_given(options, OPTION_CLOSED);
-    double client = window->client_s / window->wall_s;
-    bool bound = client > CLIENT_CPU_MAX;
     struct verdict verdict = judge(load);
     report_begin(&report, options);
     report_setting(&report, load, closed);
     report_number(&report, "window_s", window->wall_s);
     report_count(&report, "sent", load->sent);
     report_number(&report, "rate", (double)load->done / window->wall_s);
-    report_number(&report, "client_cpu", client);
-    report_bool(&report, "client_bound", bound);
+    bool bound = report_client(&report, window->client_s / window->wall_s);
     report_bool(&report, "ceiling", closed && !bound);
     if (window->has_server)
         report_server(&report, window, load->done);
@@ -206,15 +196,10 @@ static enum bench_exit report_all(struct load *load, const struct options *optio
     report_count(&report, "doubled", verdict.doubled);
     report_count(&report, "misordered", verdict.misordered);
     report_count(&report, "unacknowledged", verdict.unacknowledged);
-    if (!report_end(&report, options))
+    if (!report_end(&report, options) || !report_hdr(options, &load->delivery))
         return BENCH_ERROR;
     if (verdict.lost + verdict.doubled + verdict.misordered > 0)
         return BENCH_LOST;
-    if (bound)
-        (void)fprintf(stderr,
-                      "parley-bench: the client used %.2f of its core: >= %.0f/s "
-                      "(client-bound), no ceiling\n",
-                      client, (double)load->done / window->wall_s);
     return bound ? BENCH_REFUSED : BENCH_OK;
 }
 

@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "apps/parley-bench/hdr.h"
 #include "base/assert.h"
 
 static struct figure *figure_new(struct report *report, const char *name, bool quoted)
@@ -51,6 +52,38 @@ void report_histogram(struct report *report, const char *const names[7],
     for (size_t i = 0; i < 6; i++)
         report_count(report, names[i], histogram_at(histogram, shares[i]));
     report_count(report, names[6], histogram->count);
+}
+
+bool report_client(struct report *report, double share)
+{
+    bool bound = share > CLIENT_CPU_MAX;
+    report_number(report, "client_cpu", share);
+    report_bool(report, "client_bound", bound);
+    if (bound)
+        (void)fprintf(stderr,
+                      "parley-bench: the client used %.2f of its core: what is printed is what it "
+                      "reached, no ceiling and no latency (client-bound)\n",
+                      share);
+    return bound;
+}
+
+static bool cannot(const char *path)
+{
+    (void)fprintf(stderr, "parley-bench: %s cannot be written: %s\n", path, strerror(errno));
+    return false;
+}
+
+bool report_hdr(const struct options *options, const struct histogram *histogram)
+{
+    const char *path = options->texts[OPTION_HDR];
+    if (path == NULL)
+        return true;
+    FILE *file = fopen(path, "we");
+    if (file == NULL)
+        return cannot(path);
+    hdr_write(file, histogram);
+    bool done = ferror(file) == 0;
+    return (fclose(file) == 0 && done) || cannot(path);
 }
 
 /* The value behind `key` in a file of "key : value" lines; empty if there is none. */
@@ -131,7 +164,5 @@ bool report_end(const struct report *report, const struct options *options)
     }
     bool done = file != NULL && fputs("\n}\n", file) >= 0;
     done = file != NULL && fclose(file) == 0 && done;
-    if (!done)
-        (void)fprintf(stderr, "parley-bench: %s cannot be written: %s\n", path, strerror(errno));
-    return done;
+    return done || cannot(path);
 }

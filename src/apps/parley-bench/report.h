@@ -46,5 +46,12 @@ void report_bool(struct report *report, const char *name, bool value);
 void report_histogram(struct report *report, const char *const names[7],
                       const struct histogram *histogram);
 
+/* Figures client_cpu (share of one core) and client_bound; above CLIENT_CPU_MAX it says so on
+ * standard error and the run is refused. True: refused. */
+bool report_client(struct report *report, double share);
+
+/* --hdr FILE: the histogram that this subcommand is about. False: the file cannot be written. */
+bool report_hdr(const struct options *options, const struct histogram *histogram);
+
 /* The table on standard output, and --json FILE. False: the file cannot be written. */
 bool report_end(const struct report *report, const struct options *options);

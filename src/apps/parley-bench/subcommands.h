@@ -16,6 +16,14 @@ static inline uint64_t bench_now_us(void)
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
+/* Of this process, all its threads. */
+static inline double bench_cpu_s(void)
+{
+    struct timespec used;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
 enum bench_exit echo_run(const struct options *options);
 enum bench_exit sync_run(const struct options *options);
 enum bench_exit pm_run(const struct options *options);

@@ -79,5 +79,6 @@ enum bench_exit sync_run(const struct options *options)
                   (double)syncs.histogram.count * 1e6 / (double)(syncs.ended_us - syncs.begun_us));
     report_histogram(&report, names, &syncs.histogram);
     report_count(&report, "stalls_above_8_ms", syncs.stalls);
-    return report_end(&report, options) ? BENCH_OK : BENCH_ERROR;
+    return report_end(&report, options) && report_hdr(options, &syncs.histogram) ? BENCH_OK
+                                                                                 : BENCH_ERROR;
 }
