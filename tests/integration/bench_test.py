@@ -96,6 +96,27 @@ class Scene(unittest.TestCase):
                               "--server-pid", str(self.server.pid))
         self.assertGreater(report["private_kib_all"], 1000)
 
+    def test_history_goes_on_over_a_restart(self):
+        state = os.path.join(self.folder, "state")
+        for messages, kill in ((400, False), (600, True), (600, True)):
+            address = self.start("--unsafe-bench", self.data)
+            report = self.measure("history", "--server", address, "--pairs", "2", "--state", state,
+                                  "--messages", str(messages), "--frames-per-write", "4",
+                                  "--in-flight", "64", "--pages", "20", "--server-pid",
+                                  str(self.server.pid))
+            self.assertEqual(report["messages"], messages)
+            self.assertEqual([report[key] for key in ("lost", "doubled", "misordered")], [0] * 3)
+            self.assertEqual(report["rows"], 2 * (2 + 20) * 50)  # cold and warm; newest, then back
+            self.assertEqual(report["back_warm"], 20)
+            if kill:
+                self.server.kill()
+                self.server.wait()
+            else:
+                self.stop()
+        done = run(bench, "history", "--server", address, "--pairs", "3", "--state", state)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another --pairs", done.stderr)
+
     def test_baselines(self):
         report = self.measure("echo", "--connections", "4", "--closed", "--frames-per-write", "1",
                               "--in-flight", "4", "--messages", "400", "--warmup", "0")

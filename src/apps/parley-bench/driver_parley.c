@@ -163,6 +163,12 @@ static void on_ok(struct run *run, struct peer *peer)
     hello(run, peer, &welcome);
 }
 
+static void on_page(const struct pb_history_page *page, struct said *said)
+{
+    said->kind = SAID_PAGE;
+    said->rows = page->entries_count;
+}
+
 static void on_frame(struct run *run, struct peer *peer, struct slice bytes, struct said *said)
 {
     struct pb_frame frame;
@@ -184,6 +190,8 @@ static void on_frame(struct run *run, struct peer *peer, struct slice bytes, str
         on_ok(run, peer);
     else if (frame.body_case == PB_FRAME_BODY_READY)
         said->kind = SAID_READY;
+    else if (frame.body_case == PB_FRAME_BODY_HISTORY_PAGE)
+        on_page(&frame.body.history_page, said);
     else if (frame.body_case == PB_FRAME_BODY_ERROR)
         refused(said, "error of the server", frame.body.error.code);
     else if (frame.body_case == PB_FRAME_BODY_GOAWAY)
@@ -257,6 +265,14 @@ static void parley_send(struct run *run, struct peer *peer, struct slice body)
                                        .mid = SLICE_OF(mid),
                                        .sctr = header.sctr,
                                        .envelope = buf_slice(&envelope)};
+    frame_put(run, peer, &frame);
+}
+
+void parley_page(struct run *run, struct peer *peer, uint64_t before, uint32_t n)
+{
+    struct pb_frame frame = {.req = ++peer->req, .body_case = PB_FRAME_BODY_HISTORY};
+    frame.body.history =
+        (struct pb_history){.chat_id = slice_make(peer->chat, ID_BYTES), .before = before, .n = n};
     frame_put(run, peer, &frame);
 }
 

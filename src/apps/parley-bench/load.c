@@ -133,7 +133,7 @@ void load_close(struct load *load)
 
 /* ---- one peer ---- */
 
-static void touch(struct load *load, struct peer *peer)
+void load_touch(struct load *load, struct peer *peer)
 {
     if (!peer->touched)
         load->touched[load->touched_count++] = peer;
@@ -191,7 +191,7 @@ static void on_mark(struct load *load, struct peer *peer, const struct mark *mar
     sender->delivered++;
     load->delivered += counts(load, load->now_us);
     load->done += counts(load, load->now_us) ? both(load, sender) - before : 0;
-    touch(load, sender);
+    load_touch(load, sender);
 }
 
 static void on_said(struct load *load, struct peer *peer, const struct said *said)
@@ -203,11 +203,15 @@ static void on_said(struct load *load, struct peer *peer, const struct said *sai
         peer->stage = id_is_zero(peer->chat) ? PEER_READY : PEER_PAIRED;
         load->ready++;
         histogram_add(&load->login, load->now_us - peer->begun_us);
-        touch(load, peer);
+        load_touch(load, peer);
         break;
     case SAID_PAIRED:
         peer->stage = peer->other->stage = PEER_PAIRED;
         load->paired++;
+        break;
+    case SAID_PAGE:
+        load->pages++;
+        load->page_rows += said->rows;
         break;
     case SAID_ACKED: on_acked(load, peer); break;
     case SAID_BYTES:
@@ -268,7 +272,7 @@ static void connect_one(struct load *load, struct peer *peer)
     }
     load->driver->begin(&load->run, peer);
     events_take(load, peer); /* who needs no sign-in is ready */
-    touch(load, peer);
+    load_touch(load, peer);
 }
 
 /* ---- sending ---- */
@@ -314,7 +318,7 @@ static void due_take(struct load *load)
     for (uint64_t due = schedule_due(&load->schedule, load->now_us); due > 0; due--) {
         struct peer *peer = &load->peers[load->schedule.next++ % load->senders];
         peer->due++;
-        touch(load, peer);
+        load_touch(load, peer);
     }
 }
 
@@ -366,7 +370,7 @@ bool load_turn(struct load *load, uint64_t until_us)
         struct peer *peer = events[i].data.ptr;
         if (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP))
             receive(load, peer);
-        touch(load, peer);
+        load_touch(load, peer);
     }
     if (load->mode == LOAD_OPEN)
         due_take(load);
@@ -443,7 +447,7 @@ bool load_ready(struct load *load)
     for (uint32_t i = 0; i < pairs; i++) {
         load->driver->pair(&load->run, &load->peers[i]);
         load->paired += !load->driver->pairs;
-        touch(load, &load->peers[i]);
+        load_touch(load, &load->peers[i]);
     }
     touched_run(load);
     return wait_for(load, &load->paired, pairs);
@@ -452,7 +456,7 @@ bool load_ready(struct load *load)
 bool load_nudge(struct load *load)
 {
     for (uint32_t i = 0; i < load->senders; i++)
-        touch(load, &load->peers[i]);
+        load_touch(load, &load->peers[i]);
     return load_turn(load, bench_now_us());
 }
 

@@ -33,6 +33,7 @@ struct load {
     struct schedule schedule;
     uint64_t now_us, begin_us, end_us;
     uint64_t sent, done, delivered; /* within the window */
+    uint64_t pages, page_rows;      /* of history, that came */
     bool acks_only;                 /* a message is done when it is acknowledged */
     struct histogram ack, delivery, late, login;
     char reason[160]; /* of the first trouble */
@@ -59,6 +60,9 @@ MUST_USE bool load_ready(struct load *load);
 
 /* One turn, of at most until_us. False: the system refuses epoll. */
 MUST_USE bool load_turn(struct load *load, uint64_t until_us);
+
+/* The next turn writes what the peer has in `out`. */
+void load_touch(struct load *load, struct peer *peer);
 
 /* All senders look at once whether they may send. */
 MUST_USE bool load_nudge(struct load *load);

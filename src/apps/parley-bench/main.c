@@ -35,6 +35,12 @@ static const struct subcommand subcommands[] = {
      OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_CONNECTIONS) | OPTION_BIT(OPTION_IN_FLIGHT),
      OPTION_BIT(OPTION_SERVER_PID) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_HDR) |
          OPTION_BIT(OPTION_CLIENT_CPU)},
+    {"history", history_run,
+     OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_PAIRS) | OPTION_BIT(OPTION_STATE),
+     OPTION_BIT(OPTION_MESSAGES) | OPTION_BIT(OPTION_FRAMES_PER_WRITE) |
+         OPTION_BIT(OPTION_IN_FLIGHT) | OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_PAGES) |
+         OPTION_BIT(OPTION_BODY) | OPTION_BIT(OPTION_SERVER_PID) | OPTION_BIT(OPTION_JSON) |
+         OPTION_BIT(OPTION_HDR) | OPTION_BIT(OPTION_CLIENT_CPU)},
     {"loss", loss_run,
      OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_PAIRS) | OPTION_BIT(OPTION_MESSAGES),
      OPTION_BIT(OPTION_BODY) | OPTION_BIT(OPTION_JSON)},
@@ -48,6 +54,8 @@ static const char help[] =
     "  parley-bench pm --server ADDR:PORT --pairs P LOOP [--one-way] [--server-pid PID]\n"
     "  parley-bench idle --server ADDR:PORT --connections N --server-pid PID [--seconds S]\n"
     "  parley-bench login-storm --server ADDR:PORT --connections N --in-flight W\n"
+    "  parley-bench history --server ADDR:PORT --pairs P --state FILE [--messages N\n"
+    "      --frames-per-write F --in-flight W] [--pages 1000]\n"
     "  parley-bench loss --server ADDR:PORT --pairs P --messages N\n"
     "\n"
     "  LOOP: --closed --frames-per-write F --in-flight W   ceilings; W: of all senders together\n"

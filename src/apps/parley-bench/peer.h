@@ -68,6 +68,7 @@ enum said_kind {
     SAID_READY,   /* signed in */
     SAID_PAIRED,  /* messages to `other` may go */
     SAID_ACKED,   /* the oldest unacknowledged message is durable */
+    SAID_PAGE,    /* of history; rows */
     SAID_BYTES,   /* scan these for marks */
     SAID_REFUSED, /* reason */
 };
@@ -75,6 +76,7 @@ enum said_kind {
 struct said {
     enum said_kind kind;
     struct slice bytes;
+    uint64_t rows;
     char reason[96];
 };
 
@@ -94,6 +96,9 @@ struct driver {
 };
 
 extern const struct driver driver_echo, driver_parley;
+
+/* Ask for the newest n rows below `before` (0: of all) of the peer's chat; answered by SAID_PAGE. */
+void parley_page(struct run *run, struct peer *peer, uint64_t before, uint32_t n);
 
 /* Room for `more` bytes at the end; NULL: no memory. */
 uint8_t *bytes_room(struct bytes *bytes, size_t more);

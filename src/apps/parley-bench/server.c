@@ -75,6 +75,8 @@ bool server_read(pid_t pid, struct server_use *out)
     out->rss_kib = sum_of(path, "VmRSS");
     (void)snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
     out->private_kib = sum_of(path, "Private_");
+    (void)snprintf(path, sizeof path, "/proc/%d/io", (int)pid);
+    out->read_bytes = sum_of(path, "read_bytes:");
     out->switches = switches_read(pid);
     return true;
 }

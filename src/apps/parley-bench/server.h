@@ -9,6 +9,7 @@
 struct server_use {
     double cpu_user_s, cpu_system_s; /* by clock tick: ±10 ms */
     uint64_t rss_kib, private_kib;   /* now; Private_* of smaps_rollup */
+    uint64_t read_bytes;             /* from the disk, not from the cache of files */
     uint64_t switches;               /* voluntary and not, all threads */
 };
 

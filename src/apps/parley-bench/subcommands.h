@@ -29,4 +29,5 @@ enum bench_exit sync_run(const struct options *options);
 enum bench_exit pm_run(const struct options *options);
 enum bench_exit idle_run(const struct options *options);
 enum bench_exit storm_run(const struct options *options);
+enum bench_exit history_run(const struct options *options);
 enum bench_exit loss_run(const struct options *options);
