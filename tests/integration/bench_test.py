@@ -96,6 +96,15 @@ class Scene(unittest.TestCase):
                               "--server-pid", str(self.server.pid))
         self.assertGreater(report["private_kib_all"], 1000)
 
+    def test_a_storm_shows_nothing_twice(self):
+        address = self.start("--unsafe-bench", self.data)
+        report = self.measure("reconnect-storm", "--server", address, "--connections", "20",
+                              "--rate", "500", "--warmup", "1", "--seconds", "1")
+        self.assertEqual([report[key] for key in ("lost", "doubled", "misordered")], [0] * 3)
+        self.assertEqual(report["logins"], 20)
+        self.assertEqual(report["acks"], 500)
+        self.assertGreaterEqual(report["resynced_s"], report["all_back_s"])
+
     def test_history_goes_on_over_a_restart(self):
         state = os.path.join(self.folder, "state")
         for messages, kill in ((400, False), (600, True), (600, True)):
@@ -122,6 +131,9 @@ class Scene(unittest.TestCase):
                               "--in-flight", "4", "--messages", "400", "--warmup", "0")
         self.whole(report, 400)
         self.assertEqual(report["deliveries"], 400)
+        report = self.measure("fan", "--fanout", "5", "--in-flight", "3", "--warmup", "0",
+                              "--seconds", "1")
+        self.assertGreater(report["deliveries"], 100)
         hdr = pathlib.Path(self.folder, "sync.hdr")
         report = self.measure("sync", "--folder", self.folder, "--seconds", "1", "--hdr", str(hdr))
         self.assertIn("Total count    = %12d]" % report["syncs"], hdr.read_text())

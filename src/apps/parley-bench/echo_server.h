@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * echo_server.h: the baseline's other end: a process of its own, one thread, level-triggered epoll,
- * one recv and one send a readiness. It ends with its parent. */
+ * one recv and one send a readiness. It ends with its parent. The fan server writes each whole
+ * frame of one connection to all others, one send each. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,4 +15,5 @@ struct echo_server {
 
 /* cpu: OPTION_UNSET, or where to stay. */
 bool echo_server_open(struct echo_server *echo, uint64_t cpu);
+bool fan_server_open(struct echo_server *echo, uint64_t cpu, uint64_t frame_bytes);
 void echo_server_close(struct echo_server *echo);

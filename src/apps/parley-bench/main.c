@@ -22,6 +22,14 @@ struct subcommand {
 static const struct subcommand subcommands[] = {
     {"echo", echo_run, OPTION_BIT(OPTION_CONNECTIONS),
      LOOP_OPTIONS | OPTION_BIT(OPTION_SERVER_CPU)},
+    {"fan", fan_run, OPTION_BIT(OPTION_IN_FLIGHT),
+     OPTION_BIT(OPTION_FANOUT) | OPTION_BIT(OPTION_BODY) | OPTION_BIT(OPTION_WARMUP) |
+         OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_HDR) |
+         OPTION_BIT(OPTION_CLIENT_CPU) | OPTION_BIT(OPTION_SERVER_CPU)},
+    {"reconnect-storm", reconnect_run,
+     OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_CONNECTIONS) | OPTION_BIT(OPTION_RATE),
+     OPTION_BIT(OPTION_WARMUP) | OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_BODY) |
+         OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_HDR) | OPTION_BIT(OPTION_CLIENT_CPU)},
     {"sync", sync_run, OPTION_BIT(OPTION_FOLDER),
      OPTION_BIT(OPTION_BYTES) | OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_JSON) |
          OPTION_BIT(OPTION_HDR)},
@@ -50,10 +58,12 @@ static const char help[] =
     "parley-bench: measure a server of Parley, and the machine beside it.\n"
     "\n"
     "  parley-bench echo --connections N LOOP [--server-cpu C]      raw epoll echo\n"
+    "  parley-bench fan --in-flight W [--fanout 256] [--server-cpu C]  raw fan-out\n"
     "  parley-bench sync --folder DIR [--bytes N] [--seconds S]     fdatasync\n"
     "  parley-bench pm --server ADDR:PORT --pairs P LOOP [--one-way] [--server-pid PID]\n"
     "  parley-bench idle --server ADDR:PORT --connections N --server-pid PID [--seconds S]\n"
     "  parley-bench login-storm --server ADDR:PORT --connections N --in-flight W\n"
+    "  parley-bench reconnect-storm --server ADDR:PORT --connections N --rate R\n"
     "  parley-bench history --server ADDR:PORT --pairs P --state FILE [--messages N\n"
     "      --frames-per-write F --in-flight W] [--pages 1000]\n"
     "  parley-bench loss --server ADDR:PORT --pairs P --messages N\n"

@@ -20,6 +20,7 @@ static const struct line lines[OPTIONS] = {
     [OPTION_DRIVER] = {"driver", KIND_TEXT, 0, 0, 0},
     [OPTION_CONNECTIONS] = {"connections", KIND_NUMBER, OPTION_UNSET, 1, 60000},
     [OPTION_PAIRS] = {"pairs", KIND_NUMBER, OPTION_UNSET, 1, 30000},
+    [OPTION_FANOUT] = {"fanout", KIND_NUMBER, 256, 1, 10000},
     [OPTION_FRAMES_PER_WRITE] = {"frames-per-write", KIND_NUMBER, OPTION_UNSET, 1, 64},
     [OPTION_IN_FLIGHT] = {"in-flight", KIND_NUMBER, OPTION_UNSET, 1, 10000000},
     [OPTION_RATE] = {"rate", KIND_NUMBER, OPTION_UNSET, 1, 100000000},

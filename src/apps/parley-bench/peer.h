@@ -97,7 +97,7 @@ struct driver {
 
 extern const struct driver driver_echo, driver_parley;
 
-/* Ask for the newest n rows below `before` (0: of all) of the peer's chat; answered by SAID_PAGE. */
+/* Ask for the newest n rows below `before` (0: of all) of the peer's chat: SAID_PAGE answers. */
 void parley_page(struct run *run, struct peer *peer, uint64_t before, uint32_t n);
 
 /* Room for `more` bytes at the end; NULL: no memory. */

@@ -25,6 +25,8 @@ static inline double bench_cpu_s(void)
 }
 
 enum bench_exit echo_run(const struct options *options);
+enum bench_exit fan_run(const struct options *options);
+enum bench_exit reconnect_run(const struct options *options);
 enum bench_exit sync_run(const struct options *options);
 enum bench_exit pm_run(const struct options *options);
 enum bench_exit idle_run(const struct options *options);
