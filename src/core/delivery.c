@@ -66,6 +66,7 @@ void delivery_reset(struct session *session, uint64_t cursor)
     session->acked = session->pushed = cursor;
     session->said = session->said < cursor ? session->said : cursor;
     session->flights_count = 0;
+    session->sampled = 0;
     session->window_shut = false;
     session->tail_tries = 0;
     session->tail_retry_ms = 0;
@@ -89,6 +90,7 @@ static bool push(struct step *step, uint64_t useq, struct pb_entry *entry)
                                        .entry = *entry};
     step_send(step, &frame);
     session->pushed = useq;
+    step->effects->tally.pushed++;
     flight_add(session, useq, bytes, step->config->window_bytes / SESSION_FLIGHTS);
     return true;
 }
@@ -134,7 +136,11 @@ void delivery_on_deliver(struct step *step, const struct pb_deliver *deliver)
     if (!deliver->has_entry || deliver->useq != session->pushed + 1 || !may_push(step))
         return; /* the pump reads it */
     struct pb_entry entry = deliver->entry;
-    (void)push(step, deliver->useq, &entry);
+    bool message = entry.body_case == PB_ENTRY_BODY_MESSAGE;
+    if (push(step, deliver->useq, &entry) && message && session->sampled == 0) {
+        session->sampled = deliver->useq;
+        session->sampled_ms = entry.body.message.ts;
+    }
 }
 
 /* ---- reading the inbox: rows → bodies ---- */
@@ -288,6 +294,7 @@ static void sync_finish(struct step *step, struct pb_sync_part *part)
     size_t bytes = pb_sync_part_size(part);
     session->syncing = false;
     session->pushed += part->entries_count;
+    step->effects->tally.pushed += (uint32_t)part->entries_count;
     part->more = session->pushed < session->head;
     if (part->entries_count > 0)
         flight_add(session, session->pushed, bytes, 0);
@@ -364,6 +371,20 @@ void sync_on_rows(struct step *step)
 
 /* ---- ACK, PING ---- */
 
+/* Entries, and the age of the one that was sampled (one at a time, pushed as it came). */
+static void acked_count(struct step *step, uint64_t useq)
+{
+    struct session *session = step->session;
+    struct tally *tally = &step->effects->tally;
+    uint64_t now_ms = step->event->now_ms;
+    tally->acked += (uint32_t)(useq - session->acked);
+    if (session->sampled == 0 || useq < session->sampled)
+        return;
+    tally->aged = true;
+    tally->age_ms = now_ms > session->sampled_ms ? (uint32_t)(now_ms - session->sampled_ms) : 0;
+    session->sampled = 0;
+}
+
 void ack_on_frame(struct step *step, const struct pb_frame *frame)
 {
     struct session *session = step->session;
@@ -375,8 +396,10 @@ void ack_on_frame(struct step *step, const struct pb_frame *frame)
     session->lazy = ack->lazy;
     session->said = ack->useq > session->said ? ack->useq : session->said;
     session->acked_d = ack->dseq > session->acked_d ? ack->dseq : session->acked_d;
-    if (ack->useq > session->acked)
+    if (ack->useq > session->acked) {
+        acked_count(step, ack->useq);
         flights_ack(session, ack->useq);
+    }
     struct pb_rpc rpc = {.body_case = PB_RPC_BODY_ACKED};
     rpc.body.acked = (struct pb_acked){.user_id = ID_SLICE(session->user),
                                        .device_id = ID_SLICE(session->device),

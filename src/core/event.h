@@ -133,8 +133,38 @@ struct effect {
     uint64_t claim, head; /* ALARM: the useq shown, the useq here */
 };
 
+/* What happened to an account in a step: for counters and the event log of whoever runs it. */
+enum note {
+    NOTE_SIGNED_IN, /* a device, by its key */
+    NOTE_SIGNED_UP,
+    NOTE_PASSWORD_RIGHT,
+    NOTE_PASSWORD_WRONG,
+    NOTE_KEY_WRONG, /* HELLO of an unknown device or with a wrong signature */
+    NOTE_REMOVED,   /* a device that is no longer listed, or was signed out just now */
+    NOTE_SUSPENDED, /* refused or ended: the operator suspended the account */
+    NOTE_FENCED,    /* ended by a newer connection of the same device */
+    NOTE_DEVICES_SET,
+    NOTE_PASSWORD_SET,
+    NOTE_INVITE_MADE,
+    NOTE_INVITE_WRONG,
+    NOTES
+};
+#define NOTE_NAMES                                                                          \
+    "signed_in|signed_up|password_right|password_wrong|key_wrong|removed|suspended|fenced|" \
+    "devices_set|password_set|invite_made|invite_wrong"
+
+/* What a step did, to be counted; no effect, and never read by the mind. */
+struct tally {
+    uint32_t notes;               /* bits 1 << enum note */
+    uint64_t errors;              /* bits 1 << ErrorCode of the ERRORs it answered */
+    uint32_t sent, pushed, acked; /* SENTs; entries pushed, entries acknowledged */
+    bool aged;                    /* age_ms: from the log to the ACK of a sampled entry */
+    uint32_t age_ms;
+};
+
 /* Effects of one step, in order, over the caller's array. */
 struct effects {
     struct effect *at;
     size_t count, max;
+    struct tally tally;
 };

@@ -123,9 +123,10 @@ void send_on_appended(struct step *step)
     bool late = stalled != NULL && (stalled->retry || ticket->seq < stalled->seq);
     if (late)
         step_error(step, ticket->req, PB_ERROR_CODE_RETRY);
-    else if (step->event->status == STATUS_OK)
+    else if (step->event->status == STATUS_OK) {
+        step->effects->tally.sent++;
         answer_sent(step);
-    else {
+    } else {
         answer_append_error(step);
         send_stall(step, SLICE_OF(chat));
     }

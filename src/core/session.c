@@ -182,12 +182,29 @@ static void on_hashed(struct step *step)
     step_error_retry(step, step->event->ticket.req, PB_ERROR_CODE_BUSY, BUSY_RETRY_MS);
 }
 
+static void outcome_note(struct step *step, uint8_t op, const struct pb_outcome *outcome)
+{
+    if (op == PB_FRAME_BODY_REGISTER && outcome->error == PB_ERROR_CODE_INVITE_USED)
+        step_note(step, NOTE_INVITE_WRONG);
+    if (outcome->code != PB_OUTCOME_CODE_OK)
+        return;
+    if (op == PB_FRAME_BODY_REGISTER)
+        step_note(step, NOTE_SIGNED_UP);
+    if (op == PB_FRAME_BODY_DEVLIST_PUT)
+        step_note(step, NOTE_DEVICES_SET);
+    if (op == PB_FRAME_BODY_PASSWORD_SET)
+        step_note(step, NOTE_PASSWORD_SET);
+    if (op == PB_FRAME_BODY_INVITE)
+        step_note(step, NOTE_INVITE_MADE);
+}
+
 static void on_outcome(struct step *step, const struct pb_outcome *outcome)
 {
     struct session_waiting *waiting = step_waiting(step->session, outcome->req);
     if (waiting == NULL) /* given up already: the client reads again */
         return;
     const struct command *command = command_find(waiting->op);
+    outcome_note(step, waiting->op, outcome);
     waiting->op = 0;
     assert(command != NULL && command->on_outcome != NULL);
     command->on_outcome(step, outcome);

@@ -119,6 +119,7 @@ struct session {
      * speaks for receipts; pushed: sent; head: told. */
     uint64_t acked, said, acked_d, pushed, head, floor;
     uint64_t proven_useq, proven_offset; /* by the tokens of HELLO */
+    uint64_t sampled, sampled_ms;        /* an entry pushed at once, whose ACK is timed; 0: none */
     uint32_t flights_count;
     struct session_flight flights[SESSION_FLIGHTS];
     struct session_stalled stalled[SESSION_STALLED];

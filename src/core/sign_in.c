@@ -163,9 +163,11 @@ void login_on_hashed(struct step *step)
     if (session->state != SESSION_WELCOMED)
         return;
     if (!step->event->match || id_is_zero(ticket->id)) {
+        step_note(step, NOTE_PASSWORD_WRONG);
         step_error(step, ticket->req, PB_ERROR_CODE_AUTH);
         return;
     }
+    step_note(step, NOTE_PASSWORD_RIGHT);
     step_rate_back(step, step->event->held);
     memcpy(session->user.at, ticket->id, ID_BYTES);
     grant(step, ticket->req, ticket->a, ticket->b);
@@ -248,6 +250,7 @@ void hello_on_rows(struct step *step)
     bool own =
         session->state != SESSION_GRANTED || slice_equal(row.user_id, ID_SLICE(session->user));
     if (!known || !own) {
+        step_note(step, NOTE_KEY_WRONG);
         step_error(step, frame.req, PB_ERROR_CODE_AUTH);
         return;
     }
@@ -319,6 +322,7 @@ void hello_on_attached(struct step *step, const struct pb_attached *attached)
         return;
     }
     bool snapshot = resume_by_snapshot(step, attached);
+    step_note(step, NOTE_SIGNED_IN);
     session->state = SESSION_LIVE;
     session->deadline_ms = session->tail_retry_ms = 0;
     session->log_epoch = attached->log_epoch;

@@ -37,6 +37,7 @@ static void error_send(struct step *step, uint32_t req, struct pb_error error)
 {
     struct pb_frame frame = {.req = req, .body_case = PB_FRAME_BODY_ERROR};
     frame.body.error = error;
+    step->effects->tally.errors |= UINT64_C(1) << ((uint32_t)error.code & 63);
     step_send(step, &frame);
 }
 
@@ -73,6 +74,10 @@ void step_goaway(struct step *step, enum pb_goaway_reason reason, uint64_t retry
 {
     struct pb_frame frame = {.body_case = PB_FRAME_BODY_GOAWAY};
     frame.body.goaway = (struct pb_goaway){.reason = reason, .retry_ms = retry_ms};
+    if (reason == PB_GOAWAY_REASON_FENCED)
+        step_note(step, NOTE_FENCED);
+    if (reason == PB_GOAWAY_REASON_SIGNED_OUT)
+        step_note(step, NOTE_REMOVED);
     step_send(step, &frame);
     step_close(step, 1000, "goaway");
 }
@@ -98,6 +103,11 @@ void step_close(struct step *step, uint16_t code, const char *reason)
     effect->close_code = code;
     effect->reason = reason;
     step->session->state = SESSION_CLOSING;
+}
+
+void step_note(struct step *step, enum note note)
+{
+    step->effects->tally.notes |= 1u << note;
 }
 
 /* ---- operations ---- */

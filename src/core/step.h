@@ -47,6 +47,9 @@ void step_goaway(struct step *step, enum pb_goaway_reason reason, uint64_t retry
 void step_detach(struct step *step);
 void step_close(struct step *step, uint16_t code, const char *reason);
 
+/* For counters and the event log only. */
+void step_note(struct step *step, enum note note);
+
 /* ---- operations: each gives back one completion with this ticket and held bytes ---- */
 struct ticket step_ticket(uint8_t op, uint32_t req);
 void step_submit(struct step *step, uint8_t topic, const uint8_t key[ID_BYTES],

@@ -504,6 +504,23 @@ static void check_unsafe(struct config_reading *reading)
                   config->listen);
 }
 
+static void check_metrics(struct config_reading *reading)
+{
+    const char *text = reading->config.metrics_listen;
+    uint8_t address[16];
+    uint16_t port;
+    if (text[0] == '\0')
+        return;
+    if (config_address(text, address, &port) != STATUS_OK)
+        item_find(reading, item_of("metrics_listen"),
+                  "metrics_listen = '%s' is no address. Give one as 127.0.0.1:9787.", text);
+    else if (!config_loopback(address) && !reading->config.metrics_open)
+        item_find(reading, item_of("metrics_listen"),
+                  "metrics_listen = '%s' can be reached from other machines. Give 127.0.0.1:PORT, "
+                  "or metrics_open = on if only yours can.",
+                  text);
+}
+
 void config_check(struct config_reading *reading)
 {
     const struct config *config = &reading->config;
@@ -514,6 +531,7 @@ void config_check(struct config_reading *reading)
     check_origins(reading);
     check_hosts(reading);
     check_unsafe(reading);
+    check_metrics(reading);
     if (config->data[0] == '\0')
         item_find(reading, item_of("data"), "data is empty. Give a folder.");
     if (config->shards * 16 > config->connections)

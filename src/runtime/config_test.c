@@ -51,7 +51,8 @@ static void sections_are_known_without_their_settings(void **state)
     config_file_section(&reading, place, "servers");
     assert_string_equal(found(),
                         "p.conf:3: there is no section [servers]. Write one of [server], [tls], "
-                        "[accounts], [limits], [store], [rates], [times], [unsafe].\n");
+                        "[accounts], [limits], [store], [rates], [times], [operator], "
+                        "[unsafe].\n");
     place.line = 0;
     config_find(&reading, place, "it is gone.");
     assert_non_null(strstr(found(), "\nthe file p.conf: it is gone.\n"));
@@ -125,6 +126,10 @@ static const struct {
     {"server", "listen", ":8787", "is no address"},
     {"server", "listen", "example.org:8787", "is no address"},
     {"server", "listen", "::1:8787", "is no address"},
+    {"operator", "metrics_listen", "127.0.0.1:9787", NULL},
+    {"operator", "metrics_listen", "[::1]:0", NULL},
+    {"operator", "metrics_listen", "9787", "is no address"},
+    {"operator", "metrics_listen", "0.0.0.0:9787", "can be reached from other machines"},
     {"tls", "trust_proxy", "10.0.0.1, fd00::1", NULL},
     {"tls", "trust_proxy", "10.0.0.0/8", "no address"},
     {"tls", "trust_proxy", "proxy.example", "no address"},

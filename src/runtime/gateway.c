@@ -102,8 +102,9 @@ void conn_step(struct gateway *gateway, struct slab_handle handle, struct event 
     event->output_bytes = output_bytes(&conn->output);
     fresh_entropy(gateway, event->entropy);
     arena_reset(&gateway->step);
-    struct effects effects = {gateway->effects, 0, SESSION_EFFECTS_MAX};
+    struct effects effects = {.at = gateway->effects, .max = SESSION_EFFECTS_MAX};
     session_step(&conn->session, &gateway->config, event, &gateway->step, &effects);
+    metrics_take(&gateway->counts, &effects.tally);
     if (event->kind == EVENT_CLOSED)
         effects_run_last(gateway, &effects);
     else
@@ -312,6 +313,7 @@ void conn_feed(struct gateway *gateway, struct slab_handle handle, struct gatewa
     }
     if (conn->phase == CONN_LINGER)
         used = conn->in_bytes; /* nothing is heard any more */
+    gateway->counts.bytes_in += used;
     conn->in += used;
     conn->in_bytes -= used;
     conn_touch(gateway, handle, conn);
@@ -326,6 +328,7 @@ static void accepted(struct gateway *gateway, const struct net_event *event)
     struct slab_handle handle;
     struct gateway_conn *conn = slab_take(&gateway->conns, &handle);
     if (!conn) {
+        gateway->counts.refused_full++;
         gateway->ports.net->vtable->close(gateway->ports.net, event->conn, true);
         return;
     }
@@ -479,6 +482,7 @@ static void conn_flush(struct gateway *gateway, struct slab_handle handle)
     }
     if (bytes.bytes == 0)
         return;
+    gateway->counts.bytes_out += bytes.bytes;
     conn->stall_due_ms = mono_ms(gateway) + gateway->options.write_stall_ms;
     conn_arm(gateway, handle, conn);
     gateway->ports.net->vtable->send(gateway->ports.net, conn->net, bytes);

@@ -30,6 +30,7 @@
 #include "ports/tls.h"
 #include "base/limiter.h"
 #include "runtime/forwarded.h"
+#include "runtime/metrics.h"
 #include "runtime/output.h"
 #include "wire/ws.h"
 
@@ -70,16 +71,6 @@ struct gateway_options {
     uint32_t write_stall_ms;    /* output that does not move */
 };
 
-/* Counters for metrics; gauges are conns.used, operations.used, timers.slab.used. */
-struct gateway_counts {
-    uint64_t accepted, refused_head, refused_origin, upgraded, frames_in, frames_out;
-    uint64_t closed_protocol, closed_slow, closed_session, limited, busy, rollback_alarms, claims;
-    uint64_t refused_peer;    /* in clear, and not a proxy's; a proxy's without its header */
-    uint64_t refused_address; /* one more of an address that has its share */
-    uint64_t refused_host;
-    uint64_t tls_handshakes, tls_resumed, tls_failed;
-};
-
 struct gateway {
     struct gateway_ports ports;
     struct gateway_options options;
@@ -101,7 +92,7 @@ struct gateway {
     uint32_t entropy_used;
     bool rollback; /* a session proved it: the node must go read-only */
     uint64_t rollback_claim, rollback_head;
-    struct gateway_counts counts;
+    struct metrics counts; /* gauges are conns.used, operations.used, limiter.buckets.used */
 };
 
 /* BUSY: no memory. The ports, and what the options point at, stand until gateway_close. */

@@ -52,6 +52,7 @@ struct gateway_operation {
     enum operation_kind kind;
     struct slab_handle conn;
     struct ticket ticket;
+    uint64_t begun_us; /* APPEND: monotonic */
     uint8_t *held;
     uint32_t held_bytes;
     uint32_t left; /* READ: requests in flight */

@@ -29,14 +29,15 @@ uint32_t conn_rate(struct gateway *gateway, struct gateway_conn *conn, struct sl
 {
     uint8_t named[ID_BYTES], key[ID_BYTES];
     const uint8_t *who = ID_IS_ZERO(conn->session.user) ? conn->peer : conn->session.user.at;
-    uint32_t wait_ms = take(gateway, (uint8_t)session_rate(frame), who);
+    enum rate_class class = session_rate(frame);
+    uint32_t wait_ms = take(gateway, (uint8_t) class, who);
     if (wait_ms == 0 && conn->session.state == SESSION_WELCOMED) {
         arena_reset(&gateway->step);
-        enum rate_class class = session_rate_named(frame, &gateway->step, named);
+        class = session_rate_named(frame, &gateway->step, named);
         named_key(conn, named, key);
         wait_ms = class == RATE_NONE ? 0 : take(gateway, (uint8_t) class, key);
     }
-    gateway->counts.limited += wait_ms > 0;
+    gateway->counts.rate_refused[class] += wait_ms > 0;
     return wait_ms;
 }
 

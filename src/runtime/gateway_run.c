@@ -67,6 +67,7 @@ static void no_room(struct gateway *gateway, struct slab_handle handle, struct g
     uint8_t frame[WS_CLOSE_FRAME_BYTES_MAX];
     size_t bytes = ws_write_close(frame, WS_CODE_TRY_LATER, SLICE_EMPTY, NULL);
     gateway->counts.busy++;
+    gateway->counts.refused_operations++;
     if (output_put(&conn->output, slice_make(frame, bytes)) != STATUS_OK)
         conn->closed = true;
     conn_linger(gateway, handle, conn);
@@ -82,9 +83,11 @@ static void run_submit(struct gateway *gateway, struct slab_handle conn,
         no_room(gateway, conn, slab_find(&gateway->conns, conn));
         return;
     }
+    operation->begun_us = gateway->now.mono_us;
     enum status status = gateway->ports.bus->vtable->append(
         gateway->ports.bus, (enum topic)effect->topic, effect->key, effect->bytes,
         slab_token(handle) | GATEWAY_TOKEN);
+    gateway->counts.refused_appends += status == STATUS_BUSY;
     if (status != STATUS_OK)
         operation_done(gateway, handle, status);
 }
@@ -128,6 +131,7 @@ static void run_read(struct gateway *gateway, struct slab_handle conn, const str
     bool room = effect->reads_count <= STORE_REQUESTS_MAX - gateway->reads_in_flight;
     if (!room || !read_build(operation, effect, slab_token(handle) | GATEWAY_TOKEN)) {
         gateway->counts.busy++;
+        gateway->counts.refused_reads++;
         operation->requests_count = 0;
         operation_done(gateway, handle, STATUS_BUSY);
         return;
@@ -153,6 +157,7 @@ static void run_password(struct gateway *gateway, struct slab_handle conn,
     enum status status = effect->verify
                              ? port->vtable->verify(port, effect->bytes, effect->hash, token)
                              : port->vtable->hash(port, effect->bytes, token);
+    gateway->counts.refused_passwords += status == STATUS_BUSY;
     if (status != STATUS_OK)
         operation_done(gateway, handle, status);
 }
@@ -246,6 +251,8 @@ void gateway_on_appended(struct gateway *gateway, const struct bus_event *event)
     operation->log_epoch = event->log_epoch;
     operation->partition = event->partition;
     operation->offset = event->offset;
+    if (event->status == STATUS_OK)
+        buckets_add(&gateway->counts.append_us, gateway->now.mono_us - operation->begun_us);
     operation_done(gateway, handle, event->status);
 }
 

@@ -136,7 +136,12 @@ bool shard_turn(struct shard *shard, int64_t wait_ms)
     any = turn_bus(shard) || any;
     any = turn_step(shard) || any;
     any = turn_rpc(shard) || any;
-    return turn_flush(shard) || any;
+    any = turn_flush(shard) || any;
+    if (any) {
+        uint64_t end_us = shard->clock->vtable->read(shard->clock).mono_us;
+        buckets_add(&shard->gateway.counts.turn_us, end_us - shard->now.mono_us);
+    }
+    return any;
 }
 
 void shard_drain(struct shard *shard, uint32_t spread_ms)

@@ -43,6 +43,14 @@ enum status shared_limits_open(struct shared_limits *shared, const struct limit 
     return STATUS_OK;
 }
 
+uint32_t shared_limits_used(struct shared_limits *shared)
+{
+    (void)pthread_mutex_lock(&shared->lock);
+    uint32_t used = shared->limiter.buckets.used;
+    (void)pthread_mutex_unlock(&shared->lock);
+    return used;
+}
+
 void shared_limits_close(struct shared_limits *shared)
 {
     if (shared->port.vtable != NULL)

@@ -20,4 +20,5 @@ struct shared_limits {
 MUST_USE enum status shared_limits_open(struct shared_limits *shared, const struct limit *limits,
                                         uint32_t limits_count,
                                         const uint8_t seed[SIPHASH_SEED_BYTES]);
-void shared_limits_close(struct shared_limits *shared); /* tolerates a zeroed one */
+uint32_t shared_limits_used(struct shared_limits *shared); /* buckets that count */
+void shared_limits_close(struct shared_limits *shared);    /* tolerates a zeroed one */

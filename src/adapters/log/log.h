@@ -22,6 +22,7 @@
 
 #include "adapters/log/format.h"
 #include "base/arena.h"
+#include "base/buckets.h"
 #include "ports/bus.h"
 #include "ports/clock.h"
 #include "ports/entropy.h"
@@ -142,6 +143,8 @@ struct log_writer {
     uint64_t synced_us; /* monotonic: when the last group became durable */
     bool stopping, clean_written;
     uint64_t syncs, seals; /* counters */
+    uint64_t sync_begun_us;
+    struct buckets sync_us, sync_records; /* of groups of records */
 };
 
 struct log_reader {

@@ -43,6 +43,7 @@ static void submit_write(struct log *log, enum log_write_step step, uint32_t fil
 static void submit_sync(struct log *log, enum log_write_step step, uint32_t file)
 {
     log->writer.step = step;
+    log->writer.sync_begun_us = now_us(log);
     log->writer.request.file = file;
     log_submit(log, &log->writer.request, FILE_SYNC, TOKEN_WRITE);
 }
@@ -184,6 +185,8 @@ static void step_done(struct log *log)
     case WRITE_GROUP: submit_sync(log, WRITE_GROUP_SYNC, newest(log)->file); break;
     case WRITE_GROUP_SYNC:
         group_durable(log);
+        buckets_add(&writer->sync_us, writer->synced_us - writer->sync_begun_us);
+        buckets_add(&writer->sync_records, log->buffers[writer->durable % LOG_BUFFERS].count);
         writer->sealed = false;
         log->buffers[writer->durable++ % LOG_BUFFERS].status = STATUS_OK;
         writer->step = WRITE_IDLE;

@@ -141,6 +141,15 @@ int ctl_status(const struct ctl *ctl)
     return read_only ? CTL_PROBLEM : CTL_OK;
 }
 
+int ctl_metrics(const struct ctl *ctl)
+{
+    char *lines;
+    int code = ask(ctl, "metrics", &lines);
+    if (code == CTL_OK)
+        (void)fputs(lines, stdout);
+    return code;
+}
+
 /* ---- users ---- */
 
 /* "NAME owner|member active|closed CREATED_MS" */

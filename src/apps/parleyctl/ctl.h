@@ -18,6 +18,7 @@ struct ctl {
 /* Asked of a running server (ask.c). */
 int ctl_invite(const struct ctl *ctl);
 int ctl_status(const struct ctl *ctl);
+int ctl_metrics(const struct ctl *ctl);
 int ctl_users(const struct ctl *ctl);
 
 /* Looked up in the folder (look.c). */

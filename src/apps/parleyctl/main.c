@@ -15,6 +15,7 @@ static const char help[] =
     "                                     a new one-time invite, only its secret on stdout\n"
     "  parleyctl [--data FOLDER] status [--json]\n"
     "                                     what the server does\n"
+    "  parleyctl [--data FOLDER] metrics  every figure, as Prometheus reads it\n"
     "  parleyctl [--data FOLDER] users list [--json]\n"
     "                                     who has an account\n"
     "  parleyctl [--data FOLDER] check    is the data folder sound? The server may run\n"
@@ -46,15 +47,18 @@ static int run(const struct ctl *ctl)
 {
     if (ctl->words_count == 0)
         return usage("nothing was asked", "");
-    bool judges = words_are(ctl, "check", NULL) || words_are(ctl, "log", "verify");
+    bool judges = words_are(ctl, "check", NULL) || words_are(ctl, "log", "verify") ||
+                  words_are(ctl, "metrics", NULL);
     if (ctl->json && judges)
-        return usage("the verdict is words and an exit code: it takes no --json", ctl->words[0]);
+        return usage("its answer has one form: it takes no --json", ctl->words[0]);
     if (ctl->owner && !words_are(ctl, "invite", NULL))
         return usage("only invite takes --owner", ctl->words[0]);
     if (words_are(ctl, "invite", NULL))
         return ctl_invite(ctl);
     if (words_are(ctl, "status", NULL))
         return ctl_status(ctl);
+    if (words_are(ctl, "metrics", NULL))
+        return ctl_metrics(ctl);
     if (words_are(ctl, "users", "list"))
         return ctl_users(ctl);
     if (words_are(ctl, "check", NULL))

@@ -41,3 +41,16 @@ void bounds_text(struct buf *out)
         buf_text(out, "\n");
     }
 }
+
+void bounds_metrics(struct buf *out)
+{
+    buf_text(out, "# HELP parley_bound every fixed bound (parleyd --limits says why)\n"
+                  "# TYPE parley_bound gauge\n");
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        buf_text(out, "parley_bound{name=\"");
+        buf_text(out, bounds[i].name);
+        buf_text(out, "\"} ");
+        buf_decimal(out, bounds[i].value);
+        buf_text(out, "\n");
+    }
+}

@@ -7,3 +7,5 @@
 
 /* One line each: name, value, reason. */
 void bounds_text(struct buf *out);
+/* The same for Prometheus: parley_bound{name="…"}. */
+void bounds_metrics(struct buf *out);

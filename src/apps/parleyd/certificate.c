@@ -18,6 +18,11 @@ static bool used(const struct certificate *certificate)
     return certificate->server.tls.vtable != NULL;
 }
 
+uint64_t certificate_end_s(const struct certificate *certificate)
+{
+    return used(certificate) ? certificate->server.expires_ms / 1000 : 0;
+}
+
 void certificate_text(struct certificate *certificate, char *out, size_t bytes)
 {
     if (!used(certificate)) {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * desk.c: what the operator may ask (admin.h): status, invite, users. Served by shard 0 between two
- * turns; an answer is at most ADMIN_ANSWER_BYTES, and a list has at most DESK_USERS lines. */
+ * desk.c: what the operator may ask (admin.h): status, metrics, invite, users. Served by shard 0
+ * between two turns; an answer is at most ADMIN_ANSWER_BYTES, and a list has at most DESK_USERS
+ * lines. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "adapters/system/system.h"
+#include "apps/parleyd/figures.h"
 #include "apps/parleyd/node.h"
 #include "base/base64.h"
 #include "wire/gen/row.pb.h"
@@ -53,45 +55,30 @@ static void refuse(struct node *node, const char *text)
 
 static void put_counts(struct buf *out, struct node *node)
 {
-    struct gateway_counts sum = {0};
-    uint64_t connections = 0;
+    struct metrics sum;
+    uint64_t connections = 0, limited = 0;
+    figures_sum(node, &sum);
     (void)pthread_mutex_lock(&node->lock);
-    for (uint32_t i = 0; i < node->shards_count; i++) {
-        const struct gateway_counts *counts = &node->board.counts[i];
+    for (uint32_t i = 0; i < node->shards_count; i++)
         connections += node->board.connections[i];
-        sum.accepted += counts->accepted;
-        sum.refused_head += counts->refused_head;
-        sum.refused_origin += counts->refused_origin;
-        sum.upgraded += counts->upgraded;
-        sum.frames_in += counts->frames_in;
-        sum.frames_out += counts->frames_out;
-        sum.closed_protocol += counts->closed_protocol;
-        sum.closed_slow += counts->closed_slow;
-        sum.closed_session += counts->closed_session;
-        sum.limited += counts->limited;
-        sum.busy += counts->busy;
-        sum.rollback_alarms += counts->rollback_alarms;
-        sum.claims += counts->claims;
-        sum.refused_peer += counts->refused_peer;
-        sum.refused_address += counts->refused_address;
-        sum.refused_host += counts->refused_host;
-        sum.tls_handshakes += counts->tls_handshakes;
-        sum.tls_resumed += counts->tls_resumed;
-        sum.tls_failed += counts->tls_failed;
-    }
     (void)pthread_mutex_unlock(&node->lock);
+    for (size_t i = 0; i < RATE_CLASSES; i++)
+        limited += sum.rate_refused[i];
     put_number(out, "connections", connections);
     put_number(out, "connections_max", node->config->connections);
     put_number(out, "accepted", sum.accepted);
     put_number(out, "upgraded", sum.upgraded);
     put_number(out, "frames_in", sum.frames_in);
     put_number(out, "frames_out", sum.frames_out);
+    put_number(out, "messages_sent", sum.sent);
+    put_number(out, "entries_pushed", sum.pushed);
+    put_number(out, "entries_acked", sum.acked);
     put_number(out, "refused_head", sum.refused_head);
     put_number(out, "refused_origin", sum.refused_origin);
     put_number(out, "closed_protocol", sum.closed_protocol);
     put_number(out, "closed_slow", sum.closed_slow);
     put_number(out, "closed_session", sum.closed_session);
-    put_number(out, "limited", sum.limited);
+    put_number(out, "limited", limited);
     put_number(out, "busy", sum.busy);
     put_number(out, "rollback_alarms", sum.rollback_alarms);
     put_number(out, "claims", sum.claims);
@@ -165,7 +152,7 @@ static void invite(struct node *node, bool owner)
         refuse(node, "BUSY the log has no room now, try again");
         return;
     }
-    node->desk.appending = true;
+    node->desk.state = DESK_APPENDING;
 }
 
 static void invite_done(struct node *node)
@@ -174,7 +161,7 @@ static void invite_done(struct node *node)
     const struct shard *shard = &node->shards[0].shard;
     if (!shard->operator_done && !shard->failed)
         return;
-    node->desk.appending = false;
+    node->desk.state = DESK_IDLE;
     if (shard->failed || shard->operator_status != STATUS_OK) {
         refuse(node, "IO the invite could not be written");
         return;
@@ -239,17 +226,46 @@ static void users(struct node *node, const char *after)
     finish(node);
 }
 
+/* ---- status and metrics wait for the shards' figures ---- */
+
+static void figures(struct node *node, enum desk_state state)
+{
+    node->desk.state = state;
+    figures_ask(node);
+}
+
+static void go_on(struct node *node)
+{
+    enum desk_state state = node->desk.state;
+    if (state == DESK_APPENDING) {
+        invite_done(node);
+        return;
+    }
+    if (!figures_there(node))
+        return;
+    node->desk.state = DESK_IDLE;
+    if (state == DESK_STATUS) {
+        status(node);
+        return;
+    }
+    buf_text(&node->admin.answer, "ok\n");
+    figures_text(node, &node->admin.answer);
+    finish(node);
+}
+
 void desk_turn(struct node *node)
 {
-    if (node->desk.appending) {
-        invite_done(node);
+    if (node->desk.state != DESK_IDLE) {
+        go_on(node);
         return;
     }
     const char *line = posix_admin_next(&node->admin);
     if (line == NULL)
         return;
     if (strcmp(line, "status") == 0)
-        status(node);
+        figures(node, DESK_STATUS);
+    else if (strcmp(line, "metrics") == 0)
+        figures(node, DESK_METRICS);
     else if (strcmp(line, "invite") == 0)
         invite(node, false);
     else if (strcmp(line, "invite owner") == 0)

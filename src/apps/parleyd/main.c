@@ -30,6 +30,7 @@ static const char help[] =
     "  parleyd --help-config           every setting, its flag and its variable\n"
     "  parleyd --sample-config         a configuration file with the defaults\n"
     "  parleyd --limits                every fixed bound, and why\n"
+    "  parleyd --help-metrics          every figure it tells Prometheus\n"
     "  parleyd --version\n"
     "\n"
     "  --config FILE                   read settings from FILE (or PARLEY_CONFIG)\n"
@@ -88,6 +89,9 @@ static void greet(const struct node *node)
                  node->port, node->config->data);
     if (node->owner_invite[0] != '\0')
         (void)printf("One-time invite: %s\n", node->owner_invite);
+    if (node->scrape.started)
+        (void)printf("Metrics are at http://%s/metrics (port %u)\n", node->config->metrics_listen,
+                     node->scrape.port);
     unsafe_warn(node->config);
     (void)printf(PLAIN_LINE "\n");
     (void)fflush(stdout);
@@ -159,6 +163,7 @@ int main(int count, char **arguments)
     case SETTINGS_HELP_CONFIG: print_text(config_help); return 0;
     case SETTINGS_SAMPLE: print_text(config_sample); return 0;
     case SETTINGS_LIMITS: print_text(bounds_text); return 0;
+    case SETTINGS_METRICS: print_text(metrics_help); return 0;
     case SETTINGS_CHECK:
     case SETTINGS_RUN: break;
     }

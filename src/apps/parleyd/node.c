@@ -34,13 +34,27 @@ static int64_t log_wait_ms(const struct node *node)
 
 /* ---- the board: once a turn, by every shard ---- */
 
+/* Somebody asked: a copy of what this shard counts. */
+static void figures_lay(struct node_shard *at, struct node_board *board)
+{
+    const struct gateway *gateway = &at->shard.gateway;
+    at->told = board->told[at->number] = board->asked;
+    board->counts[at->number] = gateway->counts;
+    board->used[at->number] = (struct node_used){.connections = gateway->conns.used,
+                                                 .operations = gateway->operations.used,
+                                                 .reads = gateway->reads_in_flight,
+                                                 .passwords = at->passwords.in_flight,
+                                                 .rates = gateway->limiter.buckets.used};
+    if (at->number > 0)
+        waker_wake(&at->node->shards[0].net.waker);
+}
+
 static enum node_phase board_meet(struct node_shard *at)
 {
     struct node *node = at->node;
     struct node_board *board = &node->board;
     struct session_config *config = &at->shard.gateway.config;
     (void)pthread_mutex_lock(&node->lock);
-    board->counts[at->number] = at->shard.gateway.counts;
     board->connections[at->number] = at->shard.gateway.conns.used;
     board->read_only = config->read_only = board->read_only || config->read_only;
     board->failed = board->failed || at->shard.failed;
@@ -49,6 +63,8 @@ static enum node_phase board_meet(struct node_shard *at)
     else
         config->busy = board->busy;
     enum node_phase phase = board->phase;
+    if (at->told != board->asked)
+        figures_lay(at, board);
     (void)pthread_mutex_unlock(&node->lock);
     if (phase == NODE_DRAIN && !at->drained) {
         at->drained = true;
@@ -262,6 +278,15 @@ static enum status owner_invite(struct node *node, struct failure *failure)
 
 /* ---- open, serve, close ---- */
 
+static enum status metrics_page(struct node *node, struct failure *failure)
+{
+    uint8_t address[16];
+    uint16_t port;
+    enum status status = config_address(node->config->metrics_listen, address, &port);
+    assert(status == STATUS_OK); /* config_check */
+    return posix_scrape_open(&node->scrape, address, port, node->config->data, failure);
+}
+
 enum status node_open(struct node *node, const struct config *config, struct posix_signals *signals,
                       struct failure *failure)
 {
@@ -298,6 +323,8 @@ enum status node_open(struct node *node, const struct config *config, struct pos
         status = owner_invite(node, failure);
     if (status == STATUS_OK)
         status = posix_admin_open(&node->admin, config->data, &node->shards[0].net.waker, failure);
+    if (status == STATUS_OK && config->metrics_listen[0] != '\0')
+        status = metrics_page(node, failure);
     for (uint32_t i = 0; status == STATUS_OK && i < node->shards_count; i++)
         status = epoll_listen(&node->shards[i].net, failure);
     node->port = status == STATUS_OK ? epoll_port(&node->shards[0].net) : 0;
@@ -351,11 +378,22 @@ static void disk_tell(struct node *node)
     }
 }
 
+/* A stall shows in its length, however seldom somebody asks. */
+static void stalls_look(struct node *node)
+{
+    uint64_t now_us = mono_us();
+    if (now_us - node->stalls_looked_us < 1000000)
+        return;
+    node->stalls_looked_us = now_us;
+    node->stalled_s += rocks_db_gauges(&node->index.db).stopped;
+}
+
 /* Once, when it becomes so while the server runs; at start, recover says it. */
 static void alarms_tell(struct node *node)
 {
     const char *reason = node_read_only(node);
     disk_tell(node);
+    stalls_look(node);
     quarantine_tell(&node->quarantine, mono_us());
     certificate_turn(&node->certificate, posix_signals_hup_take(node->signals), mono_us() / 1000);
     if (reason == NULL || node->board.read_only_told)
@@ -429,6 +467,7 @@ enum status node_serve(struct node *node, struct failure *failure)
 void node_close(struct node *node)
 {
     quarantine_tell(&node->quarantine, UINT64_MAX);
+    posix_scrape_close(&node->scrape); /* it asks the admin socket */
     posix_admin_close(&node->admin);
     assemble_close(node);
     certificate_close(&node->certificate);

@@ -18,6 +18,7 @@
 #include "adapters/log/log.h"
 #include "adapters/password/pool.h"
 #include "adapters/posix/admin.h"
+#include "adapters/posix/scrape.h"
 #include "adapters/posix/file.h"
 #include "adapters/posix/signals.h"
 #include "adapters/ring/ring.h"
@@ -41,22 +42,33 @@ struct node_shard {
     uint32_t number;
     pthread_t thread;
     bool started, drained;
+    uint64_t told; /* of board.asked */
 };
 
 enum node_phase { NODE_RUN, NODE_DRAIN, NODE_END };
+
+/* What of a shard's bounds is used. */
+struct node_used {
+    uint32_t connections, operations, reads, passwords, rates;
+};
 
 /* What shards tell each other, under `lock`. */
 struct node_board {
     enum node_phase phase;
     bool read_only, busy, failed;
     bool read_only_told, disk_told; /* to whoever reads stderr */
-    struct gateway_counts counts[RING_SHARDS_MAX];
     uint32_t connections[RING_SHARDS_MAX];
+    /* figures.h: as often as somebody asked, and by which shard that was answered */
+    uint64_t asked, told[RING_SHARDS_MAX], asked_us;
+    struct metrics counts[RING_SHARDS_MAX];
+    struct node_used used[RING_SHARDS_MAX];
 };
 
-/* A question of the operator's that waits for an append. */
+/* A question of the operator's that waits: for an append, or for the shards' figures. */
+enum desk_state { DESK_IDLE, DESK_APPENDING, DESK_STATUS, DESK_METRICS };
+
 struct node_desk {
-    bool appending;
+    enum desk_state state;
     char secret[32];
 };
 
@@ -69,6 +81,7 @@ struct node {
     struct index index;
     struct ring_links links;
     struct posix_admin admin;
+    struct posix_scrape scrape; /* the page of metrics */
     struct node_shard *shards;
     uint32_t shards_count;
     struct limit limits[RATE_CLASSES];
@@ -78,7 +91,8 @@ struct node {
     char discovery[1024];
     uint64_t started_us; /* monotonic */
     uint16_t port;
-    char owner_invite[32]; /* of the first start; "" */
+    uint64_t stalls_looked_us, stalled_s; /* of the index */
+    char owner_invite[32];                /* of the first start; "" */
     struct node_desk desk;
     struct quarantine quarantine;
     struct certificate certificate;

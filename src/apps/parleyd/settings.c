@@ -134,6 +134,8 @@ static bool action_of(const char *word, enum settings_action *action)
         *action = SETTINGS_SAMPLE;
     else if (is(word, "--limits"))
         *action = SETTINGS_LIMITS;
+    else if (is(word, "--help-metrics"))
+        *action = SETTINGS_METRICS;
     else if (is(word, "--check"))
         *action = SETTINGS_CHECK;
     else

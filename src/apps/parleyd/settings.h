@@ -12,6 +12,7 @@ enum settings_action {
     SETTINGS_HELP_CONFIG,
     SETTINGS_SAMPLE,
     SETTINGS_LIMITS,
+    SETTINGS_METRICS,
     SETTINGS_VERSION,
 };
 

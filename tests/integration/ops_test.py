@@ -1,0 +1,141 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator sees and does: metrics as a real parser reads them, on the page and by the tool.
+usage: ops_test.py PARLEYD PARLEYCTL PARLEY PLANT_RECORD [unittest arguments]"""
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import unittest
+import urllib.error
+import urllib.request
+
+from prometheus_client.parser import text_string_to_metric_families
+
+import parleyd_test as rig
+
+
+def figures(text):
+    """{(name, labels): value} of a text that a parser of Prometheus's own takes."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = sample.name, tuple(sorted(sample.labels.items()))
+            if key in found:
+                raise AssertionError(f"{key} stands there twice")
+            found[key] = sample.value
+    return found
+
+
+class Operator(rig.Scene):
+    def parley(self, *arguments, code=0, stdin=None):
+        done = subprocess.run([rig.parley, *arguments], capture_output=True, text=True, input=stdin,
+                              timeout=rig.DEADLINE, stdin=None if stdin else subprocess.DEVNULL,
+                              env={**os.environ, "HOME": self.folder, "XDG_DATA_HOME": self.folder})
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout
+
+    def two(self, *arguments):
+        server = self.start("--register-burst", "0", *arguments)
+        self.assertEqual(self.register(server, "alice", server.invite()).returncode, 0)
+        self.assertEqual(self.register(server, "bob", self.ctl("invite").stdout.strip()).returncode,
+                         0)
+        return server
+
+    def send(self, text, wait="server"):
+        self.parley("--profile", "alice", "send", "@bob", "-m", text, "--wait", wait)
+
+    def metrics(self):
+        done = self.ctl("metrics")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def page(self, server, path="/metrics", method="GET"):
+        port = int(server.output().split("/metrics (port ")[1].split(")")[0])
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.headers["Content-Type"], answer.read().decode()
+
+
+class Metrics(Operator):
+    def test_a_parser_reads_them_and_they_are_true(self):
+        server = self.two("--shards", "2", "--metrics-listen", "127.0.0.1:0")
+        before = figures(self.metrics())
+        for number in range(3):
+            self.send(f"word {number}")
+        self.assertIn("word 2", self.parley("--profile", "bob", "receive"))
+        kind, text = self.page(server)
+        self.assertTrue(kind.startswith("text/plain; version=0.0.4"), kind)
+        after = figures(text)
+
+        def grown(name, **labels):
+            key = name, tuple(sorted(labels.items()))
+            return after[key] - before[key]
+
+        self.assertEqual(grown("parley_messages_sent_total"), 3)
+        self.assertGreaterEqual(grown("parley_entries_acked_total"), 3)
+        self.assertGreaterEqual(grown("parley_account_events_total", event="signed_in"), 2)
+        self.assertGreater(grown("parley_sent_bytes_total"), 0)
+        self.assertGreater(grown("parley_received_bytes_total"), 0)
+        self.assertGreaterEqual(grown("parley_append_seconds_count"), 3)
+        syncs = grown("parley_log_sync_seconds_count")
+        self.assertGreaterEqual(syncs, 3)
+        self.assertEqual(syncs, grown("parley_log_sync_records_count"))
+        self.assertGreaterEqual(grown("parley_log_sync_records_sum"), syncs)
+        self.assertEqual(after["parley_index_lag_records", ()], 0)
+        self.assertEqual(after["parley_log_end_offset", ()], after["parley_log_folded_offset", ()])
+        self.assertEqual(after["parley_limit_max", (("limit", "connections"),)], 4096)
+        self.assertEqual(after["parley_bound", (("name", "FRAME_BYTES_MAX"),)], 1 << 20)
+        self.assertEqual(after["parley_shards", ()], 2)
+        self.assertGreater(after["process_start_time_seconds", ()], 1.6e9)
+        self.assertGreater(after["process_resident_memory_bytes", ()], 1 << 20)
+        buckets = [value for (name, _), value in after.items()
+                   if name == "parley_log_sync_seconds_bucket"]
+        self.assertEqual(buckets, sorted(buckets))
+        self.assertEqual(buckets[-1], after["parley_log_sync_seconds_count", ()])
+        for word in ("alice", "bob", "word 2", self.folder):
+            self.assertNotIn(word, text)
+
+    def test_a_refusal_is_counted_where_it_belongs(self):
+        self.two("--send-burst", "2", "--send-back-ms", "86400000")
+        for number in range(2):
+            self.send(f"word {number}")
+        self.parley("--profile", "alice", "send", "@bob", "-m", "one too many", "--timeout", "1",
+                    code=3)
+        found = figures(self.metrics())
+        self.assertGreaterEqual(found["parley_rate_refused_total", (("class", "send"),)], 1)
+        self.assertGreaterEqual(found["parley_errors_total", (("code", "LIMIT"),)], 1)
+        self.assertEqual(found["parley_rate_refused_total", (("class", "login"),)], 0)
+
+    def test_the_page_is_for_the_machine_itself(self):
+        server = self.start("--metrics-listen", "127.0.0.1:0")
+        for path, method, code in (("/", "GET", 404), ("/metrics", "POST", 405)):
+            with self.assertRaises(urllib.error.HTTPError) as refused:
+                self.page(server, path, method)
+            self.assertEqual(refused.exception.code, code)
+        port = int(server.output().split("/metrics (port ")[1].split(")")[0])
+        with socket.create_connection(("127.0.0.1", port)) as idle:  # says nothing: 2 s, then next
+            self.assertIn("parley_build_info", self.page(server)[1])
+            idle.close()
+        self.assertEqual(server.stop(), 0)
+        self.refused(2, "can be reached from other machines",
+                     arguments=("--metrics-listen", "0.0.0.0:0"))
+        server = self.start("--metrics-listen", "0.0.0.0:0", "--metrics-open", "on")
+        self.assertIn("parley_build_info", self.page(server)[1])
+
+    def test_every_family_has_words_and_stands_in_the_manual(self):
+        self.start()
+        told = {name for name, _ in figures(self.metrics())}
+        manual = pathlib.Path(__file__).parents[2].joinpath("docs/operations.md").read_text()
+        lines = rig.run(rig.parleyd, "--help-metrics").stdout.splitlines()
+        self.assertGreater(len(lines), 40)
+        for line in lines:
+            name, kind = line.split(" ", 2)[:2]
+            self.assertTrue(any(one.startswith(name) for one in told), name)
+            self.assertIn(f"`{name}`", manual)
+
+
+if __name__ == "__main__":
+    rig.parleyd, rig.parleyctl, rig.parley, rig.plant_record = sys.argv[1:5]
+    unittest.main(argv=sys.argv[:1] + sys.argv[5:])
