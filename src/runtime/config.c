@@ -56,7 +56,7 @@ static bool same_name(const char *key, const char *name, size_t name_bytes, char
     return true;
 }
 
-static void flag_text(const char *key, char out[64])
+void config_flag_name(const char *key, char out[64])
 {
     (void)snprintf(out, 64, "--%s", key);
     for (char *at = out; *at != '\0'; at++)
@@ -64,7 +64,7 @@ static void flag_text(const char *key, char out[64])
             *at = '-';
 }
 
-static void variable_text(const char *key, char out[64])
+void config_variable_name(const char *key, char out[64])
 {
     (void)snprintf(out, 64, "PARLEY_%s", key);
     for (char *at = out; *at != '\0'; at++)
@@ -90,12 +90,12 @@ static void place_put(struct buf *out, struct config_place place, const struct c
     case CONFIG_ENVIRONMENT:
         buf_text(out, "environment");
         if (item != NULL)
-            variable_text(item->key, name);
+            config_variable_name(item->key, name);
         break;
     case CONFIG_FLAG:
         buf_text(out, "command line");
         if (item != NULL)
-            flag_text(item->key, name);
+            config_flag_name(item->key, name);
         break;
     }
     if (name[0] != '\0') {
@@ -542,74 +542,4 @@ void config_check(struct config_reading *reading)
         item_find(reading, item_of("operations"),
                   "operations = %u is too small for %u shards. Give at least %u.",
                   config->operations, config->shards, config->shards * 16);
-}
-
-/* ---- texts ---- */
-
-static void comment_of(struct buf *out, const struct config_item *item)
-{
-    buf_text(out, item->help);
-    if (item->kind == CONFIG_NUMBER) {
-        buf_text(out, " (");
-        buf_decimal(out, item->min);
-        buf_text(out, "–");
-        buf_decimal(out, item->max);
-        if (item->unit[0] != '\0') {
-            buf_text(out, " ");
-            buf_text(out, item->unit);
-        }
-        buf_text(out, ")");
-    } else if (item->choices[0] != '\0') {
-        buf_text(out, " (");
-        buf_text(out, item->choices);
-        buf_text(out, ")");
-    }
-    buf_text(out, "\n");
-}
-
-/* The head of a section, before its first item. */
-static void section_of(struct buf *out, size_t i)
-{
-    if (i > 0 && strcmp(items[i].section, items[i - 1].section) == 0)
-        return;
-    buf_text(out, "\n[");
-    buf_text(out, items[i].section);
-    buf_text(out, "]\n");
-}
-
-void config_help(struct buf *out)
-{
-    char name[64];
-    buf_text(out, "Settings of parleyd. Default < file < environment < flag.\n");
-    for (size_t i = 0; i < ITEMS; i++) {
-        section_of(out, i);
-        buf_text(out, "  ");
-        buf_text(out, items[i].key);
-        buf_text(out, " = ");
-        buf_text(out, items[i].value);
-        flag_text(items[i].key, name);
-        buf_text(out, "   (");
-        buf_text(out, name);
-        buf_text(out, ", ");
-        variable_text(items[i].key, name);
-        buf_text(out, name);
-        buf_text(out, ")\n      ");
-        comment_of(out, &items[i]);
-    }
-}
-
-void config_sample(struct buf *out)
-{
-    buf_text(out, "# A configuration of parleyd: parleyd --config THIS-FILE\n"
-                  "# Each line shows a default; take the # away to change it.\n");
-    for (size_t i = 0; i < ITEMS; i++) {
-        section_of(out, i);
-        buf_text(out, "# ");
-        comment_of(out, &items[i]);
-        buf_text(out, "#");
-        buf_text(out, items[i].key);
-        buf_text(out, " = ");
-        buf_text(out, items[i].value);
-        buf_text(out, "\n");
-    }
 }

@@ -97,6 +97,10 @@ bool config_tls(const struct config *config); /* clients come by https */
 /* Next of the origins or hosts, in place: *at moves on; empty when there is none. */
 struct slice config_origin_next(const char **at);
 
+/* --key-with-dashes and PARLEY_KEY. */
+void config_flag_name(const char *key, char out[64]);
+void config_variable_name(const char *key, char out[64]);
+
 /* What --help-config prints, and a whole sample file in which every line is a comment. */
 void config_help(struct buf *out);
 void config_sample(struct buf *out);
