@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/arena.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -72,8 +73,10 @@ static bool chunk_enter(struct arena *arena, size_t bytes)
     return true;
 }
 
-void *arena_alloc(struct arena *arena, size_t bytes)
+/* `bytes` grows to what is really taken. */
+static void *take(struct arena *arena, size_t *bytes_io)
 {
+    size_t bytes = *bytes_io;
     size_t left = arena->bytes_max - arena->used;
     if (bytes > left || bytes > SIZE_MAX - ALIGN)
         goto refuse;
@@ -89,7 +92,7 @@ void *arena_alloc(struct arena *arena, size_t bytes)
     uint8_t *memory = (uint8_t *)(chunk + 1) + chunk->used;
     chunk->used += whole;
     arena->used += whole;
-    memset(memory, 0, whole);
+    *bytes_io = whole;
     return memory;
 
 refuse:
@@ -97,20 +100,38 @@ refuse:
     return NULL;
 }
 
+void *arena_alloc(struct arena *arena, size_t bytes)
+{
+    void *memory = take(arena, &bytes);
+    if (memory != NULL)
+        memset(memory, 0, bytes);
+    return memory;
+}
+
+static bool fits(struct arena *arena, size_t count, size_t bytes_each)
+{
+    if (bytes_each == 0 || count <= SIZE_MAX / bytes_each)
+        return true;
+    arena->exhausted = true;
+    return false;
+}
+
 void *arena_array(struct arena *arena, size_t count, size_t bytes_each)
 {
-    if (bytes_each != 0 && count > SIZE_MAX / bytes_each) {
-        arena->exhausted = true;
-        return NULL;
-    }
-    return arena_alloc(arena, count * bytes_each);
+    return fits(arena, count, bytes_each) ? arena_alloc(arena, count * bytes_each) : NULL;
+}
+
+void *arena_raw(struct arena *arena, size_t count, size_t bytes_each)
+{
+    size_t bytes = count * bytes_each;
+    return fits(arena, count, bytes_each) ? take(arena, &bytes) : NULL;
 }
 
 struct slice arena_copy(struct arena *arena, struct slice bytes)
 {
     if (bytes.bytes == 0)
         return SLICE_EMPTY;
-    void *copy = arena_alloc(arena, bytes.bytes);
+    void *copy = arena_raw(arena, bytes.bytes, 1);
     if (copy == NULL)
         return SLICE_EMPTY;
     memcpy(copy, bytes.at, bytes.bytes);

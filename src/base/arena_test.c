@@ -42,6 +42,28 @@ static void test_alloc(void **state)
     arena_deinit(&arena);
 }
 
+static void test_raw(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 1000);
+    uint8_t *at = ARENA_RAW(&arena, uint8_t, 100);
+    assert_non_null(at);
+    memset(at, 0x5a, 100);
+    arena_reset(&arena);
+    assert_ptr_equal(ARENA_RAW(&arena, uint8_t, 50), at);
+    assert_int_equal(at[7], 0x5a); /* as it was */
+    arena_reset(&arena);
+    assert_ptr_equal(ARENA_ARRAY(&arena, uint8_t, 50), at);
+    assert_int_equal(at[7], 0);
+    assert_null(arena_raw(&arena, SIZE_MAX / 2, 3));
+    assert_true(arena.exhausted);
+    arena_reset(&arena);
+    assert_null(ARENA_RAW(&arena, uint8_t, 1001));
+    assert_true(arena.exhausted);
+    arena_deinit(&arena);
+}
+
 static void test_limits(void **state)
 {
     (void)state;
@@ -138,8 +160,8 @@ static void test_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alloc),  cmocka_unit_test(test_limits), cmocka_unit_test(test_copy),
-        cmocka_unit_test(test_rewind), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_alloc), cmocka_unit_test(test_limits), cmocka_unit_test(test_raw),
+        cmocka_unit_test(test_copy),  cmocka_unit_test(test_rewind), cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "core/chat_state.h"
 #include "ports/crypto.h"
 #include "wire/envelope.h"
@@ -373,6 +374,7 @@ static void member_enter(struct chat_state *chat, const struct pb_create *create
     if (!active && before > 0) /* a joiner starts at its join − 1 */
         fold_max(chat->out, false, chat->arena, key, (uint64_t[STORE_COLUMNS]){before, before});
     if (member == NULL) {
+        assert(chat->member_count < chat->member_room);
         member = &chat->members[chat->member_count++];
         member->user = user;
     }

@@ -8,11 +8,14 @@
 static enum status members_read(struct chat_state *chat)
 {
     const struct fold_want *range = fold_range(chat->reads, FOLD_RANGE, TABLE_MEMBER);
-    if (range == NULL)
-        return STATUS_OK;
-    if (range->rows_count > FOLD_MEMBERS_MAX)
+    size_t rows = range != NULL ? range->rows_count : 0;
+    if (rows > FOLD_MEMBERS_MAX)
         return STATUS_CORRUPT;
-    for (size_t i = 0; i < range->rows_count; i++) {
+    chat->member_room = rows + CHAT_ENTER_MAX;
+    chat->members = ARENA_RAW(chat->arena, struct chat_member, chat->member_room);
+    if (chat->members == NULL)
+        return STATUS_BUSY;
+    for (size_t i = 0; i < rows; i++) {
         struct pb_member_row row;
         if (!fold_decode(&pb_member_row_type, &range->rows[i], chat->arena, &row))
             return STATUS_CORRUPT;

@@ -6,6 +6,8 @@
 
 #include "core/fold.h"
 
+#define CHAT_ENTER_MAX 2u /* members that one record brings in: a direct chat's */
+
 struct chat_member {
     const uint8_t *user;
     struct pb_membership is;
@@ -19,8 +21,8 @@ struct chat_state {
     struct fold_outcome *out;
     struct pb_chat_head head;
     bool found; /* the chat exists */
-    struct chat_member members[FOLD_MEMBERS_MAX];
-    size_t member_count;
+    struct chat_member *members;
+    size_t member_count, member_room;
 };
 
 /* Build the state of what was read. CORRUPT: a row cannot be read, or there are too many. */

@@ -126,6 +126,13 @@ bool fold_plan(const struct fold_record *record, struct fold_reads *reads, struc
 MUST_USE enum status fold_apply(const struct fold_record *record, const struct fold_reads *reads,
                                 struct arena *arena, struct fold_outcome *out);
 
+/* Nothing wanted and nothing read. */
+static inline void fold_reads_reset(struct fold_reads *reads)
+{
+    reads->count = reads->read = 0; /* a want is written whole when it is added */
+    reads->rounds = 0;
+}
+
 /* ---- for the folds of this room ---- */
 struct fold_want *fold_want_get(struct fold_reads *reads, enum table table, const uint8_t *a,
                                 const uint8_t *b, uint64_t n);

@@ -81,13 +81,13 @@ void lane_check(const struct lane *lane)
 /* Unreadable alike for everyone: an empty body, which the folds refuse without a number. */
 static bool record_decode(struct lane *lane, size_t at)
 {
-    struct pb_record *body = ARENA_NEW(&lane->arena, struct pb_record);
+    struct pb_record *body = ARENA_RAW(&lane->arena, struct pb_record, 1);
     struct slice inner;
     if (body == NULL)
         return false;
     if (pb_unwrap(lane->raw[at], FOLD_RECORD_VERSION, &inner) != STATUS_OK ||
         pb_record_decode(inner, &lane->arena, body) != STATUS_OK)
-        body->body_case = PB_RECORD_BODY_NONE;
+        *body = (struct pb_record){.body_case = PB_RECORD_BODY_NONE};
     lane->records[at].body = body;
     return !lane->arena.exhausted;
 }
@@ -334,7 +334,7 @@ static bool late_join(struct lane *lane)
 /* The next thing to fold; false if the batch is over. */
 static bool next_record(struct lane *lane)
 {
-    memset(&lane->reads, 0, sizeof lane->reads);
+    fold_reads_reset(&lane->reads);
     lane->applied_seen = false;
     if (lane->children != NULL) {
         lane->children->record.place.sub = ++lane->sub;

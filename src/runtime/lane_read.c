@@ -21,7 +21,7 @@ void lane_read(struct lane *lane)
         struct store_request *request = &lane->requests[i];
         if (!lane->behind && overlay_covers(&lane->overlay, want))
             continue;
-        want->rows = ARENA_ARRAY(&lane->arena, struct row, want->rows_max);
+        want->rows = ARENA_RAW(&lane->arena, struct row, want->rows_max);
         if (want->rows == NULL) {
             lane->state = LANE_FAILED;
             return;
@@ -90,7 +90,7 @@ static enum reading reading_judge(struct lane *lane)
 
 static void fold_again(struct lane *lane)
 {
-    memset(&lane->reads, 0, sizeof lane->reads);
+    fold_reads_reset(&lane->reads);
     lane->behind = true;
     lane->overtaken++;
 }

@@ -63,12 +63,13 @@ static void ack_page(struct live *live, struct live_job *job)
 {
     uint64_t upto = job->upto - job->from > LIVE_PAGE ? job->from + LIVE_PAGE : job->upto;
     arena_reset(&job->arena);
-    struct row *rows = ARENA_ARRAY(&job->arena, struct row, LIVE_PAGE);
+    size_t rows_max = (size_t)(upto - job->from);
+    struct row *rows = ARENA_RAW(&job->arena, struct row, rows_max);
     assert(rows != NULL);
     job->keys[0] = row_key_make(TABLE_INBOX, job->attach.user, NULL, job->from + 1);
     job->keys[1] = row_key_make(TABLE_INBOX, job->attach.user, NULL, upto);
     job->request = (struct store_request){
-        .op = STORE_RANGE, .keys = job->keys, .keys_count = 2, .rows = rows, .rows_max = LIVE_PAGE};
+        .op = STORE_RANGE, .keys = job->keys, .keys_count = 2, .rows = rows, .rows_max = rows_max};
     job->from = upto;
     job->state = LIVE_ACK_RANGE;
     live_submit(live, job);

@@ -16,7 +16,7 @@ void live_submit(struct live *live, struct live_job *job)
 
 void live_read(struct live *live, struct live_job *job, size_t count)
 {
-    struct row *rows = ARENA_ARRAY(&job->arena, struct row, count);
+    struct row *rows = ARENA_RAW(&job->arena, struct row, count);
     assert(rows != NULL && count <= LIVE_CHATS);
     job->request = (struct store_request){
         .op = STORE_GET, .keys = job->keys, .keys_count = count, .rows = rows, .rows_max = count};

@@ -515,18 +515,30 @@ void pb_encode(const struct pb_type *type, const void *message, struct buf *out)
     assert(sink.bytes == bytes);
 }
 
+/* `lead` bytes for the caller, and the message behind them; empty when the arena is exhausted. */
+static struct slice message_pack(const struct pb_type *type, const void *message, size_t lead,
+                                 struct arena *arena)
+{
+    size_t bytes = pb_size(type, message);
+    uint8_t *at = lead + bytes > 0 ? arena_raw(arena, lead + bytes, 1) : NULL;
+    if (at == NULL)
+        return SLICE_EMPTY;
+    struct sink sink = {at + lead, 0};
+    message_write(&sink, type, message);
+    assert(sink.bytes == bytes);
+    return slice_make(at, lead + bytes);
+}
+
 struct slice pb_pack(const struct pb_type *type, const void *message, struct arena *arena)
 {
-    struct buf out = buf_in(arena, pb_size(type, message));
-    pb_encode(type, message, &out);
-    return buf_slice(&out);
+    return message_pack(type, message, 0, arena);
 }
 
 struct slice pb_wrap(const struct pb_type *type, uint8_t version, const void *message,
                      struct arena *arena)
 {
-    struct buf out = buf_in(arena, 1 + pb_size(type, message));
-    buf_u8(&out, version);
-    pb_encode(type, message, &out);
-    return out.overflow ? SLICE_EMPTY : buf_slice(&out);
+    struct slice bytes = message_pack(type, message, 1, arena);
+    if (bytes.bytes > 0)
+        *(uint8_t *)(uintptr_t)bytes.at = version;
+    return bytes;
 }
