@@ -6,39 +6,15 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "adapters/epoll/parts.h"
 #include "base/assert.h"
 #include "base/memory.h"
 
 #define EVENTS_MAX       256
 #define ACCEPTS_PER_TURN 64 /* a storm of connects must not starve those that stand */
-#define TOKEN_LISTEN     UINT64_MAX
-#define TOKEN_WAKE       (UINT64_MAX - 1)
-
-struct epoll_buffer {
-    union {
-        struct epoll_buffer *next;
-        uint8_t bytes[EPOLL_RECEIVE_BYTES];
-    };
-};
-
-struct epoll_conn {
-    int fd;
-    uint32_t armed; /* events epoll watches for now */
-    struct epoll_buffer *in;
-    uint32_t in_at, in_bytes;
-    struct slice out; /* what of the send in flight has not left yet */
-    size_t out_total;
-    uint64_t tag;
-    bool connecting, sending, sent, pending;
-    bool dead;  /* reset or hung up: epoll has no more to say, what lies there is still read */
-    bool ended; /* all was read */
-    enum status end_status;
-    struct slab_handle next_pending;
-};
 
 static net_conn conn_of(struct slab_handle handle)
 {
@@ -362,20 +338,28 @@ static size_t epoll_net_wait(struct net *net, struct net_event *out, size_t max,
         return count;
     struct epoll_event events[EVENTS_MAX];
     size_t room = max - count < EVENTS_MAX ? max - count : EVENTS_MAX;
-    int timeout = count > 0 ? 0 : timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
+    int timeout = count > 0 || epoll->called ? 0
+                  : timeout_ms > INT32_MAX   ? INT32_MAX
+                                             : (int)timeout_ms;
+    if (timeout != 0 && !nap_begin(&epoll->nap))
+        timeout = 0;
     int got = epoll_wait(epoll->epoll_fd, events, (int)room, timeout);
+    epoll->called = nap_end(&epoll->nap) || epoll->called;
     for (int i = 0; i < got && count < max; i++) {
-        if (events[i].data.u64 == TOKEN_WAKE) {
+        if (events[i].data.u64 == EPOLL_TOKEN_WAKE) {
             uint64_t wakes;
             (void)!read(epoll->wake_fd, &wakes, sizeof wakes);
-            out[count++] = (struct net_event){.kind = NET_WOKEN};
-        } else if (events[i].data.u64 == TOKEN_LISTEN) {
+        } else if (events[i].data.u64 == EPOLL_TOKEN_LISTEN) {
             /* Leave room for the events still to be looked at: none may be dropped. */
             count += accept_some(epoll, out + count, max - count - (size_t)(got - i - 1));
         } else if (conn_ready(epoll, slab_handle_of(events[i].data.u64), events[i].events,
                               &out[count])) {
             count++;
         }
+    }
+    if (epoll->called && count < max) {
+        epoll->called = false;
+        out[count++] = (struct net_event){.kind = NET_WOKEN};
     }
     return count;
 }
@@ -459,16 +443,6 @@ static enum status epoll_net_connect(struct net *net, const uint8_t peer[16], ui
     return STATUS_OK;
 }
 
-/* A shared listener wakes one of its shards (EPOLLEXCLUSIVE), not all. */
-static enum status watch(struct epoll *epoll, int fd, uint64_t token, struct failure *failure)
-{
-    uint32_t events = token == TOKEN_LISTEN ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN;
-    struct epoll_event event = {.events = events, .data.u64 = token};
-    if (epoll_ctl(epoll->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
-        return failure_set(failure, STATUS_IO, "epoll refused a descriptor: %s", strerror(errno));
-    return STATUS_OK;
-}
-
 static void epoll_net_accepting(struct net *net, bool on)
 {
     struct epoll *epoll = epoll_of(net);
@@ -477,7 +451,7 @@ static void epoll_net_accepting(struct net *net, bool on)
     if (!on) { /* an exclusive watch cannot be changed, only ended */
         int done = epoll_ctl(epoll->epoll_fd, EPOLL_CTL_DEL, epoll->listen_fd, NULL);
         assert(done == 0);
-    } else if (watch(epoll, epoll->listen_fd, TOKEN_LISTEN, NULL) != STATUS_OK) {
+    } else if (epoll_watch(epoll, epoll->listen_fd, EPOLL_TOKEN_LISTEN, NULL) != STATUS_OK) {
         return; /* no memory now: asked again after the next close */
     }
     epoll->accepting = on;
@@ -487,10 +461,11 @@ static void epoll_wake(struct waker *waker)
 {
     struct epoll *epoll = (struct epoll *)((char *)waker - offsetof(struct epoll, waker));
     uint64_t one = 1;
-    (void)!write(epoll->wake_fd, &one, sizeof one); /* full: a wake is already on its way */
+    if (nap_call(&epoll->nap))
+        (void)!write(epoll->wake_fd, &one, sizeof one); /* full: a wake is already on its way */
 }
 
-static const struct net_vtable net_table = {
+const struct net_vtable epoll_net_table = {
     .wait = epoll_net_wait,
     .consume = epoll_net_consume,
     .tag = epoll_net_tag,
@@ -499,72 +474,7 @@ static const struct net_vtable net_table = {
     .connect = epoll_net_connect,
     .accepting = epoll_net_accepting,
 };
-static const struct waker_vtable waker_table = {.wake = epoll_wake};
-
-static enum status listen_on(struct epoll *epoll, const struct epoll_options *options,
-                             struct failure *failure)
-{
-    epoll->listen_fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (epoll->listen_fd < 0)
-        return failure_set(failure, STATUS_IO, "cannot make a socket: %s", strerror(errno));
-    int on = 1, off = 0;
-    (void)setsockopt(epoll->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    (void)setsockopt(epoll->listen_fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(options->port)};
-    memcpy(&address.sin6_addr, options->address, 16);
-    if (bind(epoll->listen_fd, (struct sockaddr *)&address, sizeof address) != 0)
-        return failure_set(failure, errno == EADDRINUSE ? STATUS_CONFLICT : STATUS_IO,
-                           "cannot listen on port %u: %s", options->port, strerror(errno));
-    return STATUS_OK;
-}
-
-enum status epoll_listen(struct epoll *epoll, struct failure *failure)
-{
-    assert(epoll->listen_fd >= 0 && !epoll->accepting);
-    if (!epoll->borrows && listen(epoll->listen_fd, 4096) != 0)
-        return failure_set(failure, errno == EADDRINUSE ? STATUS_CONFLICT : STATUS_IO,
-                           "cannot listen on port %u: %s", epoll_port(epoll), strerror(errno));
-    enum status status = watch(epoll, epoll->listen_fd, TOKEN_LISTEN, failure);
-    epoll->accepting = status == STATUS_OK;
-    return status;
-}
-
-enum status epoll_open(struct epoll *epoll, const struct epoll_options *options,
-                       struct failure *failure)
-{
-    *epoll = (struct epoll){.net.vtable = &net_table,
-                            .waker.vtable = &waker_table,
-                            .epoll_fd = -1,
-                            .listen_fd = -1,
-                            .wake_fd = -1};
-    enum status status =
-        slab_open(&epoll->conns, options->connections_max, sizeof(struct epoll_conn));
-    if (status != STATUS_OK) {
-        (void)failure_set(failure, status, "no memory for %u connections",
-                          options->connections_max);
-        goto fail;
-    }
-    epoll->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    epoll->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (epoll->epoll_fd < 0 || epoll->wake_fd < 0) {
-        status = failure_set(failure, STATUS_IO, "no descriptors left: %s", strerror(errno));
-        goto fail;
-    }
-    status = watch(epoll, epoll->wake_fd, TOKEN_WAKE, failure);
-    if (status == STATUS_OK && options->listener) {
-        epoll->listen_fd = options->listener->listen_fd;
-        epoll->borrows = true;
-    } else if (status == STATUS_OK && options->address) {
-        status = listen_on(epoll, options, failure);
-    }
-    if (status == STATUS_OK && epoll->listen_fd >= 0 && !options->later)
-        status = epoll_listen(epoll, failure);
-    if (status == STATUS_OK)
-        return STATUS_OK;
-fail:
-    epoll_close(epoll);
-    return status;
-}
+const struct waker_vtable epoll_waker_table = {.wake = epoll_wake};
 
 void epoll_close(struct epoll *epoll)
 {
@@ -587,13 +497,4 @@ void epoll_close(struct epoll *epoll)
     if (epoll->epoll_fd >= 0)
         (void)close(epoll->epoll_fd);
     *epoll = (struct epoll){0};
-}
-
-uint16_t epoll_port(const struct epoll *epoll)
-{
-    struct sockaddr_in6 address = {0};
-    socklen_t bytes = sizeof address;
-    if (getsockname(epoll->listen_fd, (struct sockaddr *)&address, &bytes) != 0)
-        return 0;
-    return ntohs(address.sin6_port);
 }

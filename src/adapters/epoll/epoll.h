@@ -7,6 +7,7 @@
  * One epoll_wait per turn; TCP_NODELAY always. */
 #pragma once
 
+#include "base/nap.h"
 #include "base/slab.h"
 #include "ports/net.h"
 #include "ports/waker.h"
@@ -19,9 +20,11 @@ struct epoll {
     struct net net;
     struct waker waker;
     int epoll_fd, listen_fd, wake_fd;
-    bool accepting, borrows;           /* borrows: the listener belongs to another shard's epoll */
-    struct slab conns;                 /* struct epoll_conn */
-    struct epoll_buffer *free_buffers; /* receive buffers not in use */
+    struct nap nap;          /* the waker writes to wake_fd only while epoll_wait sleeps */
+    bool called;             /* and NET_WOKEN is yet to be said */
+    bool accepting, borrows; /* borrows: the listener belongs to another shard's epoll */
+    struct slab conns;       /* struct epoll_conn */
+    struct epoll_buffer *free_buffers;              /* receive buffers not in use */
     struct slab_handle pending_first, pending_last; /* connections with a completion to report */
 };
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapters/epoll/epoll.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <setjmp.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -171,6 +174,30 @@ static void a_wake_from_elsewhere_ends_the_wait(void **state)
     await(&world->server, NET_WOKEN);
     struct net_event event;
     assert_int_equal(world->server.net.vtable->wait(&world->server.net, &event, 1, 0), 0);
+    uint64_t wakes; /* it was awake: no system call told it */
+    assert_int_equal(read(world->server.wake_fd, &wakes, sizeof wakes), -1);
+}
+
+static void *wake_later(void *argument)
+{
+    struct world *world = argument;
+    while (!world->server.nap.asleep)
+        (void)sched_yield();
+    waker_wake(&world->server.waker);
+    return NULL;
+}
+
+static void a_sleeper_is_woken(void **state)
+{
+    struct world *world = *state;
+    struct net_event event;
+    pthread_t thread;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(pthread_create(&thread, NULL, wake_later, world), 0);
+        assert_int_equal(world->server.net.vtable->wait(&world->server.net, &event, 1, 20000), 1);
+        assert_int_equal(event.kind, NET_WOKEN);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+    }
 }
 
 static void past_the_cap_connections_are_refused(void **state)
@@ -252,6 +279,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(back_pressure_holds_and_lets_go, setup, teardown),
         cmocka_unit_test_setup_teardown(a_dead_peer_is_read_to_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(a_wake_from_elsewhere_ends_the_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_sleeper_is_woken, setup, teardown),
         cmocka_unit_test_setup_teardown(past_the_cap_connections_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stale_handle_does_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_taken_port_is_said, setup, teardown),
