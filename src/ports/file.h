@@ -5,7 +5,7 @@
  * Completion-shaped: submit with a token, then poll. Requests may complete in any order; a SYNC
  * covers exactly the writes of its file that had completed before it was submitted. Memory named by
  * a request, and the request itself, belong to the adapter until its completion.
- * A failed SYNC or WRITE is final: the caller must treat the file as lost and never retry (proof
+ * A failed SYNC, WRITE or WRITE_SYNC is final: the caller must treat the file as lost and never retry (proof
  * §1.7).
  * Owner: one thread, one caller: completions of a port go to whoever polls it.
  * Bounds: FILE_HANDLES_MAX open files, FILE_REQUESTS_MAX requests in flight.
@@ -25,10 +25,11 @@ enum file_op {
     /* Make `name`, exactly `bytes` long, filled with zeros; all at once and durable with its
      * folder, which is made too if need be. CONFLICT: it exists, and stays untouched. */
     FILE_CREATE,
-    FILE_OPEN,   /* open an existing file; NOT_FOUND if there is none; `bytes` returns its length */
-    FILE_READ,   /* fill `into` from `at`; `bytes` returns how many came (short only at the end) */
-    FILE_WRITE,  /* write `from` at `at`, within the file's length (INVALID otherwise) */
-    FILE_SYNC,   /* fdatasync */
+    FILE_OPEN,  /* open an existing file; NOT_FOUND if there is none; `bytes` returns its length */
+    FILE_READ,  /* fill `into` from `at`; `bytes` returns how many came (short only at the end) */
+    FILE_WRITE, /* write `from` at `at`, within the file's length (INVALID otherwise) */
+    FILE_SYNC,  /* fdatasync */
+    FILE_WRITE_SYNC, /* a WRITE, and when it is done a SYNC that covers it; one completion */
     FILE_RENAME, /* rename `name` to `to`, durable with its folder; replaces; handles stay good */
     FILE_DELETE, /* remove `name`, durable with its folder; NOT_FOUND if there is none */
     FILE_LIST,   /* names in folder `name`, sorted, as "folder/name", into `names`; `bytes` returns
@@ -38,7 +39,7 @@ enum file_op {
 struct file_request {
     enum file_op op;
     uint64_t token;
-    uint32_t file; /* handle returned by CREATE and OPEN; in for READ, WRITE, SYNC */
+    uint32_t file; /* handle returned by CREATE and OPEN; in for READ, WRITE, SYNC, WRITE_SYNC */
     uint64_t at;
     uint64_t bytes; /* CREATE: length; out: bytes read, length of the file, names listed */
     struct slice from;

@@ -247,13 +247,14 @@ static enum status do_list(struct disk *disk, struct file_request *request)
 static enum status perform(struct disk *disk, struct disk_pending *pending)
 {
     struct file_request *request = pending->request;
-    switch (request->op) {
+    switch (pending->step) {
     case FILE_CREATE: return do_create(disk, request);
     case FILE_OPEN: return do_open(disk, request);
     case FILE_READ: return do_read(disk, request);
     case FILE_WRITE: return do_write(disk, pending);
     case FILE_SYNC:
         return do_sync(disk, pending, prng_chance(&disk->prng, disk->options.sync_error));
+    case FILE_WRITE_SYNC: break; /* it is one or the other */
     case FILE_RENAME: return do_rename(disk, request);
     case FILE_DELETE: return do_delete(disk, request);
     case FILE_LIST: return do_list(disk, request);
@@ -286,20 +287,24 @@ static struct disk_write *write_of(struct disk *disk, const struct file_request 
     return write;
 }
 
+static void step_begin(struct disk *disk, struct disk_pending *pending, enum file_op step)
+{
+    pending->step = step;
+    pending->due_us = disk->now_us + latency_us(disk, step);
+    pending->number = ++disk->numbers;
+    if (step == FILE_SYNC)
+        pending->covers = file_of(disk, pending->request->file)->writes;
+}
+
 static void disk_submit(struct file_port *port, struct file_request *request)
 {
     struct disk *disk = disk_of(port);
     assert(disk->pending_count < FILE_REQUESTS_MAX);
     struct disk_pending *pending = &disk->pending[disk->pending_count++];
-    *pending = (struct disk_pending){
-        .request = request,
-        .due_us = disk->now_us + latency_us(disk, request->op),
-        .number = ++disk->numbers,
-    };
-    if (request->op == FILE_WRITE)
+    *pending = (struct disk_pending){.request = request};
+    step_begin(disk, pending, request->op == FILE_WRITE_SYNC ? FILE_WRITE : request->op);
+    if (pending->step == FILE_WRITE)
         pending->write = write_of(disk, request);
-    if (request->op == FILE_SYNC)
-        pending->covers = file_of(disk, request->file)->writes;
 }
 
 static bool earlier(const struct disk_pending *a, const struct disk_pending *b)
@@ -331,12 +336,12 @@ static bool planned_fault(struct disk *disk)
  * clean. */
 static void fail(struct disk *disk, struct disk_pending *pending)
 {
-    if (pending->request->op == FILE_WRITE && pending->write != NULL) {
+    if (pending->step == FILE_WRITE && pending->write != NULL) {
         struct disk_file *file = file_of(disk, pending->request->file);
         (void)do_write(disk, pending);
         file->last->lost = true;
     }
-    if (pending->request->op == FILE_SYNC)
+    if (pending->step == FILE_SYNC)
         (void)do_sync(disk, pending, true);
     pending->request->status = STATUS_IO;
 }
@@ -356,6 +361,13 @@ static size_t disk_poll(struct file_port *port, struct file_request **done, size
         else
             pending.request->status = perform(disk, &pending);
         memory_free(pending.write);
+        pending.write = NULL;
+        if (pending.request->op == FILE_WRITE_SYNC && pending.step == FILE_WRITE &&
+            pending.request->status == STATUS_OK) {
+            step_begin(disk, &pending, FILE_SYNC);
+            disk->pending[disk->pending_count++] = pending;
+            continue;
+        }
         done[count++] = pending.request;
     }
     return count;

@@ -37,7 +37,8 @@ struct disk_file {
 struct disk_pending {
     struct file_request *request;
     uint64_t due_us, number;
-    uint64_t covers; /* SYNC: writes of the file completed at its submission */
+    enum file_op step; /* what is done next of it: a WRITE_SYNC is a WRITE, then a SYNC */
+    uint64_t covers;   /* SYNC: writes of the file completed at its submission */
     struct disk_write *write;
 };
 

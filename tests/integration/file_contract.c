@@ -110,10 +110,15 @@ static uint32_t create(const char *name, uint64_t bytes)
     return request.file;
 }
 
-static enum status write_at(uint32_t file, uint64_t at, struct slice from)
+static enum status write_with(enum file_op op, uint32_t file, uint64_t at, struct slice from)
 {
     struct file_request request = {.file = file, .at = at, .from = from};
-    return call(&request, FILE_WRITE);
+    return call(&request, op);
+}
+
+static enum status write_at(uint32_t file, uint64_t at, struct slice from)
+{
+    return write_with(FILE_WRITE, file, at, from);
 }
 
 static uint64_t read_at(uint32_t file, uint64_t at, uint8_t *into, size_t bytes)
@@ -178,6 +183,7 @@ static void test_edges(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct slice from = slice_make(bytes, rows[i].bytes);
         assert_int_equal(write_at(file, rows[i].at, from), rows[i].write);
+        assert_int_equal(write_with(FILE_WRITE_SYNC, file, rows[i].at, from), rows[i].write);
         assert_int_equal(read_at(file, rows[i].at, bytes, rows[i].bytes), rows[i].read);
     }
     struct file_request sync = {.file = file};
@@ -339,6 +345,47 @@ static void test_crash_keeps_synced(void **state)
     assert_true(kept > 0 && dropped > 0 && kept + dropped < 64); /* some are torn */
 }
 
+/* Written and synced by one request; cut off before it came back, it may be anything. */
+static void test_write_sync(void **state)
+{
+    (void)state;
+    static uint8_t bytes[64 * 1024], from[64 * 1024];
+    memset(from, 0x5a, sizeof from);
+    uint32_t file = create("log/w", sizeof from);
+    struct slice whole = slice_make(from, sizeof from);
+    assert_int_equal(write_with(FILE_WRITE_SYNC, file, 0, whole), STATUS_OK);
+    disk_crash(subject.disk);
+    struct file_request open = {0};
+    assert_int_equal(call_name(&open, FILE_OPEN, "log/w"), STATUS_OK);
+    (void)read_at(open.file, 0, bytes, sizeof bytes);
+    assert_memory_equal(bytes, from, sizeof from);
+    memset(from, 0xa5, sizeof from);
+    struct file_request cut = {.op = FILE_WRITE_SYNC, .file = open.file, .from = whole};
+    subject.port->vtable->submit(subject.port, &cut);
+    for (int i = 0; i < 2; i++) { /* the write is done, its sync is not */
+        struct file_request *done;
+        assert_int_equal(subject.port->vtable->poll(subject.port, &done, 1), 0);
+        if (i == 0)
+            disk_advance(subject.disk, disk_next_due_us(subject.disk));
+    }
+    disk_crash(subject.disk);
+    assert_int_equal(call_name(&open, FILE_OPEN, "log/w"), STATUS_OK);
+    (void)read_at(open.file, 0, bytes, sizeof bytes);
+    assert_memory_not_equal(bytes, from, sizeof from);
+}
+
+/* Each half may fail, and then the whole has. */
+static void test_failed_write_sync(void **state)
+{
+    (void)state;
+    uint32_t file = create("log/h", 512);
+    for (uint64_t half = 1; half <= 2; half++) {
+        disk_fail_plan(subject.disk, half, false);
+        assert_int_equal(write_with(FILE_WRITE_SYNC, file, 0, SLICE_LITERAL("half")), STATUS_IO);
+        assert_true(subject.disk->fail_fired);
+    }
+}
+
 static void test_failed_sync_is_final(void **state)
 {
     (void)state;
@@ -384,6 +431,8 @@ int main(void)
         ON(test_lock, posix),
         ON(test_part_hidden, posix),
         ON(test_crash_keeps_synced, disk),
+        ON(test_write_sync, disk),
+        ON(test_failed_write_sync, disk),
         ON(test_failed_sync_is_final, disk),
         ON(test_disk_full, disk),
     };

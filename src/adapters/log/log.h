@@ -96,10 +96,8 @@ struct log_buffer {
 
 enum log_write_step {
     WRITE_IDLE,
-    WRITE_GROUP,
-    WRITE_GROUP_SYNC,
-    WRITE_SEAL,
-    WRITE_SEAL_SYNC,
+    WRITE_GROUP, /* and sync */
+    WRITE_SEAL,  /* and sync */
     WRITE_HEADER,
     WRITE_HEADER_SYNC,
     WRITE_RENAME,

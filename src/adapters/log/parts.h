@@ -27,4 +27,7 @@ void log_spare_turn(struct log *log);
 void log_spare_done(struct log *log);
 
 void log_read_done(struct log *log);
+/* `group` lies at log->end_at since now and is about to be part of the log: a reader that has come
+ * so far takes it from here. */
+void log_read_offer(struct log *log, struct slice group);
 size_t log_read_events(struct log *log, struct bus_event *out, size_t max);

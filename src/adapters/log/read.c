@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * read.c: the consumer's half of the log. Records are always read back from the file, up to the
- * durable end: replay and live reading are this one path, and every byte handed out was checked.
+ * read.c: the consumer's half of the log. Records are read back from the file, up to the durable
+ * end; of a reader that is at the end, the next group is taken over when its sync came back, without
+ * a trip to the disk (offer). Both are this one path: every byte handed out was checked.
  * What does not check is never stepped over: a hole noted in log.meta is announced, anything else
  * makes the log read-only and the reader stops in front of it. */
 #include "adapters/log/log.h"
@@ -105,6 +106,19 @@ void log_read_done(struct log *log)
     reader->held_bytes = (size_t)reader->request.bytes;
     if (reader->held_bytes < reader->request.into_bytes)
         found_damage(log); /* somebody cut the file below us */
+}
+
+void log_read_offer(struct log *log, struct slice group)
+{
+    struct log_reader *reader = &log->reader;
+    bool at_end = reader->placed && !reader->reading && !reader->stopped && !reader->hole &&
+                  reader->body.bytes == 0 && reader->segment + 1 == log->segments_count &&
+                  reader->at == log->end_at;
+    if (!at_end)
+        return;
+    memcpy(log->read_at, group.at, group.bytes);
+    reader->held_at = reader->at;
+    reader->held_bytes = group.bytes;
 }
 
 /* Take the next group out of what is held. False: nothing more without a read, or at all. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * write.c: the writing half of the log: groups, seals, new segments, the spare.
  *
- *   IDLE ──records queued──▶ GROUP ──▶ GROUP_SYNC ──▶ IDLE           (only now answered)
- *   IDLE ──1 s quiet, stop, segment full──▶ SEAL ──▶ SEAL_SYNC ──▶ IDLE
+ *   IDLE ──records queued──▶ GROUP ──▶ IDLE           (written and synced; only now answered)
+ *   IDLE ──1 s quiet, stop, segment full──▶ SEAL ──▶ IDLE                (written and synced)
  *   IDLE ──segment full, sealed, spare ready──▶ HEADER ──▶ HEADER_SYNC ──▶ RENAME ──▶ META
  *                                                  ──▶ META_SYNC ──▶ IDLE   (the spare is newest)
  *   IDLE ──stop, sealed──▶ META ──▶ META_SYNC ──▶ STOPPED
@@ -33,11 +33,12 @@ static void submit_write(struct log *log, enum log_write_step step, uint32_t fil
                          struct slice from)
 {
     struct file_request *request = &log->writer.request;
+    bool synced = step == WRITE_GROUP || step == WRITE_SEAL; /* one trip to the disk, not two */
     log->writer.step = step;
     request->file = file;
     request->at = at;
     request->from = from;
-    log_submit(log, request, FILE_WRITE, TOKEN_WRITE);
+    log_submit(log, request, synced ? FILE_WRITE_SYNC : FILE_WRITE, TOKEN_WRITE);
 }
 
 static void submit_sync(struct log *log, enum log_write_step step, uint32_t file)
@@ -130,8 +131,7 @@ static void start_rename(struct log *log)
 static void answer_unwritten(struct log *log, enum status status)
 {
     struct log_writer *writer = &log->writer;
-    uint64_t from =
-        writer->durable + (writer->step == WRITE_GROUP || writer->step == WRITE_GROUP_SYNC);
+    uint64_t from = writer->durable + (writer->step == WRITE_GROUP);
     for (uint64_t n = from; n <= writer->fill && n < writer->drain + LOG_BUFFERS; n++)
         log->buffers[n % LOG_BUFFERS].status = status;
     if (from != writer->durable)
@@ -145,17 +145,18 @@ static void answer_unwritten(struct log *log, enum status status)
 void log_write_abandon(struct log *log, enum status status)
 {
     struct log_writer *writer = &log->writer;
-    bool in_flight = writer->step == WRITE_GROUP || writer->step == WRITE_GROUP_SYNC;
-    if (in_flight && log->state == LOG_FAILED) {
+    if (writer->step == WRITE_GROUP && log->state == LOG_FAILED) {
         log->buffers[writer->durable % LOG_BUFFERS].status = status;
         writer->step = WRITE_IDLE; /* it will not be waited for; its memory stays untouched */
     }
     answer_unwritten(log, status);
 }
 
+/* The group or seal of the request that came back is durable. */
 static void group_durable(struct log *log)
 {
     struct log_writer *writer = &log->writer;
+    log_read_offer(log, writer->request.from);
     writer->place = writer->next_place;
     writer->at = writer->next_at;
     writer->synced_us = now_us(log);
@@ -182,8 +183,7 @@ static void step_done(struct log *log)
     struct log_writer *writer = &log->writer;
     struct log_segment *next = &log->segments[log->segments_count];
     switch (writer->step) {
-    case WRITE_GROUP: submit_sync(log, WRITE_GROUP_SYNC, newest(log)->file); break;
-    case WRITE_GROUP_SYNC:
+    case WRITE_GROUP:
         group_durable(log);
         buckets_add(&writer->sync_us, writer->synced_us - writer->sync_begun_us);
         buckets_add(&writer->sync_records, log->buffers[writer->durable % LOG_BUFFERS].count);
@@ -191,8 +191,7 @@ static void step_done(struct log *log)
         log->buffers[writer->durable++ % LOG_BUFFERS].status = STATUS_OK;
         writer->step = WRITE_IDLE;
         break;
-    case WRITE_SEAL: submit_sync(log, WRITE_SEAL_SYNC, newest(log)->file); break;
-    case WRITE_SEAL_SYNC:
+    case WRITE_SEAL:
         group_durable(log);
         writer->sealed = true;
         writer->step = WRITE_IDLE;
@@ -224,7 +223,9 @@ void log_write_done(struct log *log)
         /* Final, and told apart for people only: after a failed sync the system calls the pages
          * clean, so a second one would lie (proof §1.7). */
         log_fail(log, STATUS_IO,
-                 log->writer.request.op == FILE_SYNC ? "a sync failed" : "a write failed");
+                 log->writer.request.op == FILE_SYNC         ? "a sync failed"
+                 : log->writer.request.op == FILE_WRITE_SYNC ? "a write or its sync failed"
+                                                             : "a write failed");
         return;
     }
     step_done(log);

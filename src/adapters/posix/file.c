@@ -95,6 +95,11 @@ static enum status do_write(int fd, const struct file_request *request)
     return write_all(fd, request->from.at, request->from.bytes, request->at);
 }
 
+static enum status do_sync(int fd)
+{
+    return fdatasync(fd) == 0 ? STATUS_OK : STATUS_IO;
+}
+
 static enum status do_read(int fd, struct file_request *request)
 {
     request->bytes = 0;
@@ -152,8 +157,10 @@ static void perform(struct posix_file *file, struct file_request *request)
     case FILE_OPEN: status = do_open(file, request); break;
     case FILE_READ: status = do_read(fd_of(file, request->file), request); break;
     case FILE_WRITE: status = do_write(fd_of(file, request->file), request); break;
-    case FILE_SYNC:
-        status = fdatasync(fd_of(file, request->file)) == 0 ? STATUS_OK : STATUS_IO;
+    case FILE_SYNC: status = do_sync(fd_of(file, request->file)); break;
+    case FILE_WRITE_SYNC:
+        status = do_write(fd_of(file, request->file), request);
+        status = status == STATUS_OK ? do_sync(fd_of(file, request->file)) : status;
         break;
     case FILE_RENAME: status = do_rename(file, request); break;
     case FILE_DELETE: status = do_delete(file, request); break;
