@@ -2,8 +2,9 @@
  * nap.h: whether one thread sleeps, and whether others have called it: so that it is woken by a
  * system call only if it really sleeps, and once for many calls.
  *
- *   sleeper:  nap_begin ──true──▶ waits in the system ──▶ nap_end       callers:  put work; nap_call
- *                     └─false: called meanwhile, do not wait ──▶ nap_end    └─true──▶ wake it
+ *   sleeper:  nap_begin ──true──▶ waits in the system ──▶ nap_end
+ *                     └─false: called meanwhile, do not wait ──▶ nap_end
+ *   callers:  put work; nap_call ──true──▶ wake the sleeper
  *
  * Invariants: a call made before nap_end is told by that nap_end or the next one, and work put
  * before the call is seen after that nap_end; of the calls between two nap_ends at most one is told

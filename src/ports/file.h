@@ -5,8 +5,8 @@
  * Completion-shaped: submit with a token, then poll. Requests may complete in any order; a SYNC
  * covers exactly the writes of its file that had completed before it was submitted. Memory named by
  * a request, and the request itself, belong to the adapter until its completion.
- * A failed SYNC, WRITE or WRITE_SYNC is final: the caller must treat the file as lost and never retry (proof
- * §1.7).
+ * A failed SYNC, WRITE or WRITE_SYNC is final: the caller must treat the file as lost and never
+ * retry (proof §1.7).
  * Owner: one thread, one caller: completions of a port go to whoever polls it.
  * Bounds: FILE_HANDLES_MAX open files, FILE_REQUESTS_MAX requests in flight.
  * Contract: tests/integration/file_contract.c. */

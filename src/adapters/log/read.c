@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * read.c: the consumer's half of the log. Records are read back from the file, up to the durable
- * end; of a reader that is at the end, the next group is taken over when its sync came back, without
- * a trip to the disk (offer). Both are this one path: every byte handed out was checked.
+ * end; a reader that is at the end takes the next group over when its sync came back, without a
+ * trip to the disk (offer). Both are this one path: every byte handed out was checked.
  * What does not check is never stepped over: a hole noted in log.meta is announced, anything else
  * makes the log read-only and the reader stops in front of it. */
 #include "adapters/log/log.h"
