@@ -359,8 +359,7 @@ static void sent(struct gateway *gateway, struct slab_handle handle, struct gate
         output_landed(&conn->output);
     conn->stall_due_ms = 0;
     conn_touch(gateway, handle, conn);
-    if (conn->tls && conn->tls->stuck)
-        tls_feed(gateway, handle, conn);
+    conn->resumes = conn->resumes || (conn->tls && conn->tls->stuck);
     /* It may fall in two steps: what flew, and what gathered meanwhile. */
     if (!conn->above || output_bytes(&conn->output) > SESSION_OUTPUT_BYTES_MAX / 2)
         return;
@@ -368,7 +367,15 @@ static void sent(struct gateway *gateway, struct slab_handle handle, struct gate
     struct event event = {.kind = EVENT_WRITABLE};
     if (conn->phase == CONN_WEBSOCKET)
         conn_step(gateway, handle, &event);
-    if (conn->held_back && conn->tls)
+    conn->resumes = conn->resumes || conn->held_back;
+}
+
+/* Hear what was left lying, at the turn's end: until then the same turn may bring more of it, whose
+ * event knows where it all lies now. */
+static void resume(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn)
+{
+    conn->resumes = false;
+    if (conn->tls && (conn->tls->stuck || conn->held_back))
         tls_feed(gateway, handle, conn);
     else if (conn->held_back)
         conn_feed(gateway, handle, conn);
@@ -468,6 +475,8 @@ static void conn_flush(struct gateway *gateway, struct slab_handle handle)
     if (!conn)
         return;
     conn->dirty = false;
+    if (conn->resumes && !conn->closed)
+        resume(gateway, handle, conn);
     bool spent = conn->phase == CONN_LINGER && output_bytes(&conn->output) == 0 &&
                  (!conn->tls || tls_spent(gateway, conn));
     struct slice bytes = SLICE_EMPTY;

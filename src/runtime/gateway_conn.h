@@ -37,6 +37,7 @@ struct gateway_conn {
     uint8_t *message; /* of a message that comes in pieces */
     uint32_t message_bytes, message_capacity;
     bool dirty, held_back, closed; /* held_back: too much output, input waits */
+    bool resumes;                  /* output went: what was held back is heard at the turn's end */
     bool above; /* output went above SESSION_OUTPUT_BYTES_MAX and has not fallen to half of it */
     uint64_t session_due_ms, http_due_ms, stall_due_ms; /* monotonic; 0: none */
     uint64_t timer_ms;
