@@ -4,7 +4,7 @@ LISTEN   ?= 127.0.0.1:8787
 DATA     ?= ./parley-data
 BUILD    := build
 
-.PHONY: help setup build run test test-long bench format check coverage clean
+.PHONY: help setup build run test test-long bench compare format check coverage clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo '  make test       all tests, about twelve minutes; ends with "N passed, N failed"'
 	@echo '  make test-long  the long tests: more seeds, more kill cycles, more fuzzing'
 	@echo '  make bench      measurements: echo, sync and one-to-one messages side by side'
+	@echo '  make compare    Parley beside Mosquitto and ejabberd (installs them), about ten minutes'
 	@echo '  make format     format the C code'
 	@echo '  make check      formatting and static analysis'
 	@echo '  make coverage   lines and branches that tests reach, by room'
@@ -39,6 +40,10 @@ test-long:
 
 bench: build
 	@tools/bench $(BUILD)/bin
+
+compare: build
+	@tools/setup compare
+	@tools/compare $(BUILD)/bin
 
 format:
 	@tools/setup test

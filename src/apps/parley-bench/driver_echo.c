@@ -10,10 +10,11 @@ static void echo_begin(struct run *run, struct peer *peer)
     peer->upgraded = false; /* READY is still to be said */
 }
 
-static void echo_pair(struct run *run, struct peer *peer)
+static bool echo_pair(struct run *run, struct peer *peer)
 {
     (void)run;
-    peer->stage = PEER_PAIRED;
+    (void)peer;
+    return true;
 }
 
 static void echo_next(struct run *run, struct peer *peer, struct said *said)
@@ -49,6 +50,7 @@ static void echo_finish(struct run *run, struct peer *peer)
 
 const struct driver driver_echo = {.name = "echo",
                                    .pairs = false,
+                                   .delivery_acknowledges = true,
                                    .begin = echo_begin,
                                    .pair = echo_pair,
                                    .next = echo_next,

@@ -219,7 +219,7 @@ static void parley_next(struct run *run, struct peer *peer, struct said *said)
 
 /* ---- chats and messages ---- */
 
-static void parley_pair(struct run *run, struct peer *peer)
+static bool parley_pair(struct run *run, struct peer *peer)
 {
     const struct account *own = &peer->account, *peers = &peer->other->account;
     struct policy_member a = {.role = POLICY_ROLE_MEMBER}, b = {.role = POLICY_ROLE_MEMBER};
@@ -246,6 +246,7 @@ static void parley_pair(struct run *run, struct peer *peer)
                                                      .leaves = leaves,
                                                      .leaves_count = 2};
     frame_put(run, peer, &frame);
+    return false;
 }
 
 static void parley_send(struct run *run, struct peer *peer, struct slice body)

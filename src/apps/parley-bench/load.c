@@ -78,6 +78,7 @@ bool load_open(struct load *load, const struct driver *driver, const char *serve
     load->poll = -1;
     load->driver = driver;
     load->run.body_bytes = body_bytes;
+    load->run.acknowledges = !driver->delivery_acknowledges;
     if (!address_read(load, server)) {
         trouble(load, server, "give an IPv4 address and a port, as 127.0.0.1:8787");
         return false;
@@ -183,7 +184,7 @@ static void on_mark(struct load *load, struct peer *peer, const struct mark *mar
     struct peer *sender = &load->peers[mark->sender];
     if (sender->other != peer || tally_add(&sender->tally, mark->seq) != TALLY_NEW)
         return;
-    if (!load->driver->pairs)
+    if (load->driver->delivery_acknowledges)
         on_acked(load, sender);
     if (counts(load, mark->intended_us))
         histogram_add(&load->delivery, load->now_us - mark->intended_us);
@@ -213,6 +214,7 @@ static void on_said(struct load *load, struct peer *peer, const struct said *sai
         load->pages++;
         load->page_rows += said->rows;
         break;
+    case SAID_TAKEN: peer->acked = peer->sent = said->rows; break;
     case SAID_ACKED: on_acked(load, peer); break;
     case SAID_BYTES:
         while (mark_next(&peer->scanner, &bytes, &mark))
@@ -445,9 +447,12 @@ bool load_ready(struct load *load)
     if (!load_sign_in(load, 0, load->peers_count, SIGNING_IN_MAX))
         return false;
     for (uint32_t i = 0; i < pairs; i++) {
-        load->driver->pair(&load->run, &load->peers[i]);
-        load->paired += !load->driver->pairs;
-        load_touch(load, &load->peers[i]);
+        struct peer *peer = &load->peers[i];
+        if (load->driver->pair(&load->run, peer)) {
+            peer->stage = peer->other->stage = PEER_PAIRED;
+            load->paired++;
+        }
+        load_touch(load, peer);
     }
     touched_run(load);
     return wait_for(load, &load->paired, pairs);

@@ -25,7 +25,10 @@ static bool pause(struct load *load, uint64_t us)
 static bool accounts_make(struct load *load, const struct options *options)
 {
     uint32_t count = (uint32_t)options->numbers[OPTION_CONNECTIONS];
-    bool done = load_open(load, &driver_parley, options->texts[OPTION_SERVER], count, 100) &&
+    const struct driver *driver = driver_named(options->texts[OPTION_DRIVER]);
+    if (driver == NULL)
+        return false;
+    bool done = load_open(load, driver, options->texts[OPTION_SERVER], count, 100) &&
                 load_pin(options->numbers[OPTION_CLIENT_CPU]) && load->peers_count == count;
     for (uint32_t at = 0; done && at < count; at += SIGN_UPS) {
         uint32_t some = count - at < SIGN_UPS ? count - at : SIGN_UPS;

@@ -2,68 +2,133 @@
  * loss: what must come through, once and in order.
  *   reader away: readers are cut off by RST, senders send on; readers sign in again
  *   acks lost:   senders are cut off by RST in mid-stream, sign in again, and send again what was
- *                not acknowledged, with its number and mid */
+ *                not acknowledged, with its number and mid
+ *   killed:      (--restart) the server is killed in mid-stream and started again; everybody signs
+ *                in again and sends again what was not acknowledged
+ * What has not come when nothing comes any more for SILENCE_US is lost, and said so. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "apps/parley-bench/load.h"
 #include "apps/parley-bench/subcommands.h"
 
-#define SIGN_INS 32u
-#define CUTS     5u
+#define SIGN_INS   32u
+#define CUTS       5u
+#define SILENCE_US 5000000u
+
+struct progress {
+    uint64_t acked, seen;
+};
+
+static struct progress progress_of(const struct load *load)
+{
+    struct progress sum = {0, 0};
+    for (uint32_t i = 0; i < load->senders; i++) {
+        sum.acked += load->peers[i].acked;
+        sum.seen += load->peers[i].tally.seen;
+    }
+    return sum;
+}
+
+/* Until `acked` are acknowledged and `seen` have come, or silence. */
+static bool wait_for(struct load *load, uint64_t acked, uint64_t seen)
+{
+    struct progress now = progress_of(load), last = now;
+    uint64_t last_us = load->now_us;
+    while ((now.acked < acked || now.seen < seen) && load->broken == 0 &&
+           load->now_us < last_us + SILENCE_US) {
+        if (!load_turn(load, bench_now_us() + 100000))
+            return false;
+        now = progress_of(load);
+        if (now.acked != last.acked || now.seen != last.seen)
+            last_us = load->now_us;
+        last = now;
+    }
+    return load->broken == 0;
+}
+
+static bool settled(struct load *load)
+{
+    uint64_t all = load->messages_max * load->senders;
+    return wait_for(load, all, all);
+}
 
 /* Readers are not there while a share of the messages is sent. */
 static bool reader_away(struct load *load, uint64_t messages)
 {
     load_drop(load, load->senders, load->senders);
-    load->acks_only = true;
     load->messages_max = messages;
     load->mode = LOAD_CLOSED;
-    bool done = load_nudge(load) && load_settle(load);
-    load->acks_only = false;
-    return done && load_sign_in(load, load->senders, load->senders, SIGN_INS) && load_settle(load);
-}
-
-static uint64_t acked_by_all(const struct load *load)
-{
-    uint64_t acked = 0;
-    for (uint32_t i = 0; i < load->senders; i++)
-        acked += load->peers[i].acked;
-    return acked;
+    return load_nudge(load) && wait_for(load, messages * load->senders, 0) &&
+           load_sign_in(load, load->senders, load->senders, SIGN_INS) && settled(load);
 }
 
 /* Senders are cut off CUTS times, each time after some more acknowledgements. */
 static bool acks_lost(struct load *load, uint64_t messages)
 {
-    uint64_t from = acked_by_all(load), share = (messages - load->messages_max) * load->senders;
+    uint64_t from = load->messages_max * load->senders;
+    uint64_t share = (messages - load->messages_max) * load->senders;
     load->messages_max = messages;
     bool done = load_nudge(load);
     for (uint64_t cut = 1; done && cut <= CUTS; cut++) {
-        while (done && acked_by_all(load) < from + share * cut / (CUTS + 1))
-            done = load_turn(load, bench_now_us() + 100000) && load->broken == 0;
+        done = wait_for(load, from + share * cut / (CUTS + 1), 0);
         load_drop(load, 0, load->senders);
         done = done && load_sign_in(load, 0, load->senders, SIGN_INS) && load_nudge(load);
     }
-    return done && load_settle(load);
+    return done && settled(load);
+}
+
+/* `restart` kills the server, starts it, and returns when it listens. */
+static bool killed(struct load *load, uint64_t messages, const char *restart)
+{
+    uint64_t from = load->messages_max * load->senders;
+    uint64_t share = (messages - load->messages_max) * load->senders;
+    load->messages_max = messages;
+    if (!load_nudge(load) || !wait_for(load, from + share / 2, 0))
+        return false;
+    if (system(restart) != 0) { /* the command is the caller's own */
+        (void)snprintf(load->reason, sizeof load->reason, "--restart failed");
+        return false;
+    }
+    load_drop(load, 0, load->peers_count);
+    return load_sign_in(load, 0, load->peers_count, SIGN_INS) && load_nudge(load) && settled(load);
 }
 
 static enum bench_exit judge(const struct load *load, struct report *report,
                              const struct options *options)
 {
-    uint64_t lost = 0, doubled = 0, misordered = 0, acked = acked_by_all(load);
+    uint64_t lost = 0, doubled = 0, misordered = 0, acked = progress_of(load).acked;
+    uint64_t unacknowledged = load->messages_max * load->senders - acked;
     for (uint32_t i = 0; i < load->senders; i++) {
         const struct peer *peer = &load->peers[i];
         lost += tally_lost(&peer->tally, peer->acked);
         doubled += peer->tally.doubled;
         misordered += peer->tally.misordered;
     }
+    report_text(report, "driver", load->driver->name);
+    report_bool(report, "killed", options_given(options, OPTION_RESTART));
     report_count(report, "acknowledged", acked);
+    report_count(report, "unacknowledged", unacknowledged);
     report_count(report, "sign_ins", load->ready);
     report_count(report, "lost", lost);
     report_count(report, "doubled", doubled);
     report_count(report, "misordered", misordered);
     if (!report_end(report, options))
         return BENCH_ERROR;
-    return lost + doubled + misordered > 0 ? BENCH_LOST : BENCH_OK;
+    return lost + doubled + misordered + unacknowledged > 0 ? BENCH_LOST : BENCH_OK;
+}
+
+static bool scenes(struct load *load, const struct options *options)
+{
+    const char *restart = options->texts[OPTION_RESTART];
+    uint64_t each = (options->numbers[OPTION_MESSAGES] + load->senders - 1) / load->senders;
+    load->frames_per_write = 1;
+    load->window = 32;
+    load->acks_only = true; /* a message that is lost must not hold up the others */
+    if (restart == NULL)
+        return reader_away(load, each / 2) && acks_lost(load, each);
+    return reader_away(load, each / 3) && acks_lost(load, each * 2 / 3) &&
+           killed(load, each, restart);
 }
 
 enum bench_exit loss_run(const struct options *options)
@@ -71,15 +136,15 @@ enum bench_exit loss_run(const struct options *options)
     static struct load load;
     static struct report report;
     uint32_t pairs = (uint32_t)options->numbers[OPTION_PAIRS];
-    uint64_t each = (options->numbers[OPTION_MESSAGES] + pairs - 1) / pairs;
+    const struct driver *driver = driver_named(options->texts[OPTION_DRIVER]);
+    if (driver == NULL)
+        return BENCH_USAGE;
     report_begin(&report, options);
-    bool done = load_open(&load, &driver_parley, options->texts[OPTION_SERVER], 2 * pairs,
+    bool done = load_open(&load, driver, options->texts[OPTION_SERVER], 2 * pairs,
                           options->numbers[OPTION_BODY]) &&
                 load_ready(&load);
     load.senders = pairs;
-    load.frames_per_write = 1;
-    load.window = 32;
-    done = done && reader_away(&load, each / 2) && acks_lost(&load, each);
+    done = done && scenes(&load, options);
     enum bench_exit code = done ? judge(&load, &report, options) : BENCH_ERROR;
     if (!done)
         (void)fprintf(stderr, "parley-bench: %s\n",

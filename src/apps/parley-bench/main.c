@@ -38,11 +38,12 @@ static const struct subcommand subcommands[] = {
          OPTION_BIT(OPTION_ONE_WAY)},
     {"idle", idle_run,
      OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_CONNECTIONS) | OPTION_BIT(OPTION_SERVER_PID),
-     OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_CLIENT_CPU)},
+     OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_DRIVER) |
+         OPTION_BIT(OPTION_CLIENT_CPU)},
     {"login-storm", storm_run,
      OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_CONNECTIONS) | OPTION_BIT(OPTION_IN_FLIGHT),
      OPTION_BIT(OPTION_SERVER_PID) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_HDR) |
-         OPTION_BIT(OPTION_CLIENT_CPU)},
+         OPTION_BIT(OPTION_DRIVER) | OPTION_BIT(OPTION_CLIENT_CPU)},
     {"history", history_run,
      OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_PAIRS) | OPTION_BIT(OPTION_STATE),
      OPTION_BIT(OPTION_MESSAGES) | OPTION_BIT(OPTION_FRAMES_PER_WRITE) |
@@ -51,7 +52,8 @@ static const struct subcommand subcommands[] = {
          OPTION_BIT(OPTION_HDR) | OPTION_BIT(OPTION_CLIENT_CPU)},
     {"loss", loss_run,
      OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_PAIRS) | OPTION_BIT(OPTION_MESSAGES),
-     OPTION_BIT(OPTION_BODY) | OPTION_BIT(OPTION_JSON)},
+     OPTION_BIT(OPTION_BODY) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_DRIVER) |
+         OPTION_BIT(OPTION_RESTART)},
 };
 
 static const char help[] =
@@ -66,12 +68,13 @@ static const char help[] =
     "  parley-bench reconnect-storm --server ADDR:PORT --connections N --rate R\n"
     "  parley-bench history --server ADDR:PORT --pairs P --state FILE [--messages N\n"
     "      --frames-per-write F --in-flight W] [--pages 1000]\n"
-    "  parley-bench loss --server ADDR:PORT --pairs P --messages N\n"
+    "  parley-bench loss --server ADDR:PORT --pairs P --messages N [--restart COMMAND]\n"
     "\n"
     "  LOOP: --closed --frames-per-write F --in-flight W   ceilings; W: of all senders together\n"
     "        --rate R                                      latencies, from the intended time\n"
     "        [--body 100] [--warmup 5] [--seconds 30] [--messages N] [--client-cpu C]\n"
-    "  all:  [--json FILE] [--hdr FILE]\n"
+    "  all:  [--json FILE] [--hdr FILE]; pm, idle, login-storm, loss:\n"
+    "        [--driver parley|mqtt|xmpp|xmpp-plain]\n"
     "\n"
     "The server must be parleyd --data DIR --unsafe-bench DIR on a fresh folder.\n"
     "Exit: 0, 1 an error, 2 usage, 3 refused (client-bound), 4 lost, doubled or misordered.\n";

@@ -33,6 +33,27 @@ struct account {
     bool enrolled;
 };
 
+/* Where a stream of XMPP stands, in the order of a sign-in. */
+enum xmpp_step {
+    XMPP_STREAM,
+    XMPP_SIGN_UP,
+    XMPP_AUTH,
+    XMPP_STREAM_AGAIN,
+    XMPP_BIND,
+    XMPP_ENABLE,
+    XMPP_RESUME,
+    XMPP_RESUMED,
+    XMPP_PRESENCE,
+    XMPP_LIVE,
+};
+
+struct xmpp {
+    enum xmpp_step step;
+    char resume[96];      /* name of the session; empty: none */
+    uint64_t base;        /* messages acknowledged before the session */
+    uint32_t heard, acks; /* stanzas of the session that came; acknowledgements still to be told */
+};
+
 struct peer {
     int fd;
     enum peer_stage stage;
@@ -45,7 +66,8 @@ struct peer {
     bool upgraded;
     uint32_t req;
     struct account account;
-    uint8_t chat[ID_BYTES], nonce[32];
+    struct xmpp xmpp;
+    uint8_t chat[ID_BYTES], nonce[32]; /* chat: zero until it is paired, whatever the protocol */
     struct mark_scanner scanner;
     /* as a sender */
     uint64_t due, sent, acked, delivered; /* due: open loop, meant to be sent by now */
@@ -58,6 +80,7 @@ struct peer {
 struct run {
     uint32_t id;
     uint64_t body_bytes;
+    bool acknowledges; /* the server says what it has taken; else a delivery says it */
     char host[80], server_name[256]; /* of the address; as WELCOME says */
     struct arena arena;
     uint64_t masks; /* state of the generator of WebSocket masks */
@@ -67,6 +90,7 @@ enum said_kind {
     SAID_NOTHING, /* nothing more without more bytes */
     SAID_READY,   /* signed in */
     SAID_PAIRED,  /* messages to `other` may go */
+    SAID_TAKEN,   /* before READY: so many messages (rows) are acknowledged, all in all */
     SAID_ACKED,   /* the oldest unacknowledged message is durable */
     SAID_PAGE,    /* of history; rows */
     SAID_BYTES,   /* scan these for marks */
@@ -82,11 +106,12 @@ struct said {
 
 struct driver {
     const char *name;
-    bool pairs; /* messages go to another peer */
+    bool pairs;                 /* messages go to another peer */
+    bool delivery_acknowledges; /* there is no acknowledgement but that it came */
     /* The connection stands: first bytes. */
     void (*begin)(struct run *run, struct peer *peer);
-    /* Both are ready: make what they need to talk. */
-    void (*pair)(struct run *run, struct peer *peer);
+    /* Both are ready: make what they need to talk. True: nothing; they are paired. */
+    bool (*pair)(struct run *run, struct peer *peer);
     /* The next event of what came. */
     void (*next)(struct run *run, struct peer *peer, struct said *said);
     /* One message into `out`; body: body_bytes, with its mark. */
@@ -95,7 +120,10 @@ struct driver {
     void (*finish)(struct run *run, struct peer *peer);
 };
 
-extern const struct driver driver_echo, driver_parley;
+extern const struct driver driver_echo, driver_parley, driver_mqtt, driver_xmpp, driver_xmpp_plain;
+
+/* By name; NULL: said on standard error, which there are. No name: parley. */
+const struct driver *driver_named(const char *name);
 
 /* Ask for the newest n rows below `before` (0: of all) of the peer's chat: SAID_PAGE answers. */
 void parley_page(struct run *run, struct peer *peer, uint64_t before, uint32_t n);

@@ -231,18 +231,11 @@ static enum bench_exit run(const struct options *options, const struct target *t
 
 enum bench_exit pm_run(const struct options *options)
 {
-    static const struct driver *const drivers[] = {&driver_parley};
     struct target target = {.server = options->texts[OPTION_SERVER],
                             .peers = 2 * (uint32_t)options->numbers[OPTION_PAIRS]};
-    const char *name =
-        options_given(options, OPTION_DRIVER) ? options->texts[OPTION_DRIVER] : "parley";
-    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++)
-        if (strcmp(drivers[i]->name, name) == 0)
-            target.driver = drivers[i];
-    if (target.driver == NULL) {
-        (void)fprintf(stderr, "parley-bench: there is no driver %s yet; there is: parley\n", name);
+    target.driver = driver_named(options->texts[OPTION_DRIVER]);
+    if (target.driver == NULL)
         return BENCH_USAGE;
-    }
     if (options_given(options, OPTION_SERVER_PID))
         target.pid = (pid_t)options->numbers[OPTION_SERVER_PID];
     return run(options, &target);
