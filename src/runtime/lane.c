@@ -126,6 +126,8 @@ void lane_on_hole(struct lane *lane, uint64_t hole_end)
     lane->holes++;
     if (hole_end > lane->next_offset)
         lane->next_offset = hole_end;
+    if (lane->state == LANE_FILL && lane->records_count == 0)
+        lane->done_offset = lane->next_offset; /* perhaps nothing follows */
 }
 
 /* ---- store ---- */

@@ -10,208 +10,9 @@
 
 #include <cmocka.h>
 
-#include "base/crc32c.h"
-#include "base/memory.h"
-#include "log_rig.h"
+#include "log_image.h"
 
-#define IMAGE_APPENDS 260u
-#define FLIPS         500u
-
-struct image {
-    struct rig rig;
-    struct disk disk;                   /* what the log left behind */
-    char segments[16][FILE_NAME_BYTES]; /* names, oldest first */
-    size_t count;
-    uint64_t end_at; /* written bytes of the newest */
-};
-
-enum how { KILLED, SEALED, STOPPED };
-
-static struct image *image_new(uint64_t seed, enum how how)
-{
-    struct disk_options options = disk_options_cruel();
-    struct image *image = memory_alloc(sizeof *image);
-    struct rig *rig = &image->rig;
-    rig_init(rig, &options, seed);
-    disk_init(&image->disk, &options, seed);
-    rig_start(rig);
-    rig_recover(rig);
-    while (rig->appended < IMAGE_APPENDS)
-        if (!rig_append(rig))
-            assert_true(rig_step(rig, UINT64_MAX));
-    rig_settle(rig);
-    if (how == SEALED)
-        rig_idle(rig);
-    image->count = rig->log.segments_count;
-    assert_in_range(image->count, 3, 16);
-    for (size_t i = 0; i < image->count; i++)
-        log_segment_name("log", rig->log.segments[i].base, image->segments[i]);
-    image->end_at = rig->log.end_at;
-    if (how == STOPPED) {
-        image->end_at += rig->log.writer.sealed ? 0 : LOG_BLOCK_BYTES;
-        rig_stop(rig);
-        disk_kill(&rig->disk);
-    } else {
-        rig_crash(rig, false);
-    }
-    assert_int_equal(rig->acked_end, IMAGE_APPENDS);
-    disk_copy(&image->disk, &rig->disk);
-    return image;
-}
-
-static void image_free(struct image *image)
-{
-    rig_deinit(&image->rig);
-    disk_deinit(&image->disk);
-    memory_free(image);
-}
-
-static const char *newest(const struct image *image)
-{
-    return image->segments[image->count - 1];
-}
-
-/* The damaged disk is started; afterwards it is the image again. */
-static void start(struct image *image)
-{
-    rig_start(&image->rig);
-    rig_settle(&image->rig);
-    rig_check_never_silent(&image->rig);
-}
-
-static void restore(struct image *image)
-{
-    rig_crash(&image->rig, false);
-    disk_copy(&image->rig.disk, &image->disk);
-    image->rig.options.part = 0;
-}
-
-/* --- the table --- */
-
-static void break_nothing(struct image *image)
-{
-    (void)image;
-}
-
-static void break_meta_gone(struct image *image)
-{
-    disk_remove(&image->rig.disk, "log/log.meta");
-}
-
-static void break_meta_slots(struct image *image)
-{
-    disk_flip(&image->rig.disk, "log/log.meta", 100);
-    disk_flip(&image->rig.disk, "log/log.meta", 100 + 8 * LOG_BLOCK_BYTES);
-}
-
-static void break_first_gone(struct image *image)
-{
-    disk_remove(&image->rig.disk, image->segments[0]);
-}
-
-static void break_middle_gone(struct image *image)
-{
-    disk_remove(&image->rig.disk, image->segments[1]);
-}
-
-static void break_newest_gone(struct image *image)
-{
-    disk_remove(&image->rig.disk, newest(image));
-}
-
-static void break_all_gone(struct image *image)
-{
-    for (size_t i = 0; i < image->count; i++)
-        disk_remove(&image->rig.disk, image->segments[i]);
-}
-
-static void break_middle_short(struct image *image)
-{
-    disk_truncate(&image->rig.disk, image->segments[1], 20000);
-}
-
-static void break_foreign(struct image *image)
-{
-    struct log_segment_header header;
-    uint8_t block[LOG_BLOCK_BYTES];
-    uint64_t bytes;
-    uint8_t *at = disk_bytes(&image->rig.disk, newest(image), &bytes);
-    assert_int_equal(log_segment_read(slice_make(at, bytes), &header), STATUS_OK);
-    header.log_id[0] ^= 1;
-    log_segment_write(&header, block);
-    disk_overwrite(&image->rig.disk, newest(image), 0, SLICE_OF(block));
-}
-
-static void break_full_segment(struct image *image)
-{
-    disk_flip(&image->rig.disk, image->segments[1], (LOG_BLOCK_BYTES + 70) * 8);
-}
-
-static void break_before_valid(struct image *image)
-{
-    disk_flip(&image->rig.disk, newest(image), (LOG_BLOCK_BYTES + 70) * 8);
-}
-
-static void break_behind_end(struct image *image)
-{
-    uint8_t junk[700];
-    memset(junk, 0x77, sizeof junk);
-    disk_overwrite(&image->rig.disk, newest(image), image->end_at + 300, SLICE_OF(junk));
-}
-
-static void break_behind_end_part(struct image *image)
-{
-    break_behind_end(image);
-    image->rig.options.part = IMAGE_APPENDS + 1;
-}
-
-static void break_part_above(struct image *image)
-{
-    image->rig.options.part = IMAGE_APPENDS + 1;
-}
-
-/* The last group of records and the seal behind it, wiped. */
-static void break_wiped(struct image *image)
-{
-    static uint8_t zeros[64 * 1024];
-    uint64_t from = image->end_at - 2 * LOG_BLOCK_BYTES;
-    disk_overwrite(&image->rig.disk, newest(image), from,
-                   slice_make(zeros, (size_t)(image->end_at - from)));
-}
-
-static void break_newer(struct image *image)
-{
-    /* A slot of the next version, its crc (over 8 … of the fixed part and all holes) mended. */
-    uint64_t bytes;
-    uint8_t *at = disk_bytes(&image->rig.disk, "log/log.meta", &bytes);
-    uint8_t slot[LOG_BLOCK_BYTES];
-    memcpy(slot, at, sizeof slot);
-    slot[8]++;
-    uint32_t crc = crc32c(0, slice_make(slot + 8, 88 + 16 * LOG_HOLES_MAX - 8));
-    for (int i = 0; i < 4; i++)
-        slot[4 + i] = (uint8_t)(crc >> 8 * i);
-    disk_overwrite(&image->rig.disk, "log/log.meta", 0, SLICE_OF(slot));
-}
-
-/* As break_full_segment, but the store holds all of it in synced files. */
-static void break_flushed(struct image *image)
-{
-    uint64_t bytes;
-    uint8_t *at = disk_bytes(&image->rig.disk, "log/log.meta", &bytes);
-    struct log_meta metas[2] = {0};
-    uint8_t slot[LOG_BLOCK_BYTES];
-    for (size_t i = 0; i < 2; i++)
-        assert_int_equal(
-            log_meta_read(slice_make(at + i * LOG_BLOCK_BYTES, LOG_BLOCK_BYTES), &metas[i]),
-            STATUS_OK);
-    struct log_meta meta = metas[metas[1].counter > metas[0].counter];
-    meta.counter++;
-    meta.flushed = IMAGE_APPENDS;
-    log_meta_write(&meta, slot);
-    disk_overwrite(&image->rig.disk, "log/log.meta", meta.counter % 2 * LOG_BLOCK_BYTES,
-                   SLICE_OF(slot));
-    break_full_segment(image);
-}
+#define FLIPS 500u
 
 static const struct {
     const char *name;
@@ -249,7 +50,7 @@ static void test_verdicts(void **state)
         struct image *image = image_new(3, rows[i].how);
         struct rig *rig = &image->rig;
         rows[i].damage(image);
-        start(image);
+        image_start(image);
         if (rig->log.state != rows[i].state || rig->log.report.verdict != rows[i].verdict)
             print_message("%s: %s\n", rows[i].name, rig->log.report.alarm);
         assert_int_equal(rig->log.state, rows[i].state);
@@ -275,19 +76,19 @@ static void test_repair_lasts(void **state)
     (void)state;
     struct image *image = image_new(4, SEALED);
     break_behind_end(image);
-    start(image);
+    image_start(image);
     assert_int_equal(image->rig.log.report.torn_bytes, LOG_BLOCK_BYTES);
     rig_crash(&image->rig, true);
-    start(image);
+    image_start(image);
     assert_int_equal(image->rig.log.report.verdict, LOG_SOUND);
-    restore(image);
+    image_restore(image);
     break_flushed(image);
-    start(image);
+    image_start(image);
     uint64_t lost = image->rig.hole_offsets;
     assert_true(lost > 0);
     assert_true(image->rig.log.report.alarm[0] != '\0'); /* a new one: somebody is told */
     rig_crash(&image->rig, true);
-    start(image);
+    image_start(image);
     assert_int_equal(image->rig.holes, 1);
     assert_int_equal(image->rig.hole_offsets, lost);
     assert_int_equal(image->rig.log.report.alarm[0], '\0');
@@ -302,12 +103,13 @@ static void cut_everywhere(struct image *image, bool truncate, uint64_t part)
     for (uint64_t back = 1; back <= LOG_BLOCK_BYTES; back++) {
         uint64_t at = image->end_at - back;
         if (truncate)
-            disk_truncate(&image->rig.disk, newest(image), at);
+            disk_truncate(&image->rig.disk, image_newest(image), at);
         else
-            disk_overwrite(&image->rig.disk, newest(image), at, slice_make(zeros, (size_t)back));
+            disk_overwrite(&image->rig.disk, image_newest(image), at,
+                           slice_make(zeros, (size_t)back));
         image->rig.options.part = part;
-        start(image);
-        restore(image);
+        image_start(image);
+        image_restore(image);
     }
 }
 
@@ -341,9 +143,9 @@ static void test_flips(void **state)
             name = "log/log.meta";
         (void)disk_bytes(&image->rig.disk, name, &bytes);
         disk_flip(&image->rig.disk, name, prng_below(&prng, bytes * 8));
-        start(image);
+        image_start(image);
         alarms += image->rig.failed;
-        restore(image);
+        image_restore(image);
     }
     print_message("%u flips, %llu alarms\n", FLIPS, (unsigned long long)alarms);
     assert_true(alarms > 0 && alarms < FLIPS);
@@ -377,7 +179,7 @@ static void test_applied_is_not_scanned(void **state)
     uint64_t base;
     assert_true(log_segment_name_read("log", image->segments[2], &base));
     for (int where = 0; where < 3; where++) {
-        restore(image);
+        image_restore(image);
         break_full_segment(image); /* the second one */
         rig->options.part = LOG_PART_LATER;
         rig_start(rig);
@@ -401,7 +203,7 @@ static void test_applied_is_not_scanned(void **state)
     }
     rig->options.part = IMAGE_APPENDS;
     rig->options.inspect = true;
-    start(image);
+    image_start(image);
     assert_int_equal(rig->log.report.verdict, LOG_DAMAGE);
     image_free(image);
 }
@@ -413,7 +215,7 @@ static void test_inspect(void **state)
     struct rig *rig = &image->rig;
     break_behind_end(image);
     rig->options.inspect = true;
-    start(image);
+    image_start(image);
     assert_int_equal(rig->log.state, LOG_READ_ONLY);
     assert_int_equal(rig->log.report.verdict, LOG_TORN_TAIL);
     assert_int_equal(rig->log.report.segments, image->count);
@@ -425,7 +227,7 @@ static void test_inspect(void **state)
     assert_non_null(strstr(text, "torn tail"));
     assert_false(rig_append(rig));
     rig_crash(rig, true);
-    start(image);
+    image_start(image);
     assert_int_equal(rig->log.report.verdict, LOG_TORN_TAIL); /* nothing was written */
     image_free(image);
 }

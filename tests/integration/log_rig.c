@@ -59,10 +59,11 @@ void rig_start(struct rig *rig)
     enum status status =
         log_open(&rig->log, &rig->disk.port, &rig->clock, &rig->entropy, &rig->options);
     assert(status == STATUS_OK);
-    rig->answered = rig->next = rig->holes = rig->hole_offsets = 0;
+    rig->holes = rig->hole_offsets = 0;
+    rig->next = rig->from;
     rig->answered = rig->appended;
     rig->failed = false;
-    rig->log.bus.vtable->consume(&rig->log.bus, TOPIC_MESSAGES, 0, 0);
+    rig->log.bus.vtable->consume(&rig->log.bus, TOPIC_MESSAGES, 0, rig->from);
 }
 
 static void log_end(struct rig *rig)

@@ -28,6 +28,7 @@ struct rig {
     uint64_t token_at[RIG_TOKENS_MAX];       /* by offset: token handed out, or RIG_NONE */
     uint64_t answered, acked, unknown, full; /* answers of this life; of all */
     uint64_t acked_end;                      /* one past the highest acked offset, of all lives */
+    uint64_t from;                           /* where a life's consumer begins */
     uint64_t next;                           /* offset of the next record of this life */
     uint64_t holes, hole_offsets;
     bool failed;
@@ -41,7 +42,7 @@ struct log_options rig_options(void);
 void rig_init(struct rig *rig, const struct disk_options *disk, uint64_t seed);
 void rig_deinit(struct rig *rig);
 
-/* A new life: open the log, consume from 0. */
+/* A new life: open the log, consume from rig->from. */
 void rig_start(struct rig *rig);
 /* This life ends: the log is gone, the disk crashes (or, without `power`, only the process
  * dies). */

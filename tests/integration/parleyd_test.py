@@ -547,7 +547,8 @@ class Operator(Scene):
         server = self.start()
         for _ in range(20):
             self.ctl("invite")
-        server.stop()
+        server.process.kill()  # after a clean stop the next start need not read what is applied
+        server.process.wait()
         segment = os.path.join(self.data, "log", "0" * 16 + ".seg")
         with open(segment, "r+b") as file:
             file.seek(4096 + 4096 * 3 + 40)
@@ -567,9 +568,8 @@ class Operator(Scene):
         status = self.ctl("status", "--json")
         self.assertEqual(status.returncode, 1)
         told = json.loads(status.stdout)["read_only"]
-        for text in (server.errors(), verify.stdout, told):  # only what can be done now
-            self.assertIn("start from a copy of the whole folder made before (a backup)", text)
-            self.assertNotIn("recover`", text)
+        for text in (server.errors(), verify.stdout, told):
+            self.assertIn("parleyctl recover", text)
         refused = self.ctl("invite")
         self.assertEqual((refused.returncode, refused.stdout), (1, ""))
         self.assertEqual(server.stop(), 0)

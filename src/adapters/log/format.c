@@ -15,9 +15,13 @@ static const uint8_t group_magic[4] = {'P', 'L', 'G', '1'};
 
 #define META_FIXED_BYTES   88u
 #define META_CLEAN         1u
+#define META_MORE          2u /* what stands behind the holes is there */
+#define META_MORE_AT       (META_FIXED_BYTES + 16u * LOG_HOLES_MAX)
+#define META_MORE_BYTES    40u
 #define SEGMENT_BYTES_USED 72u
 
-static_assert(META_FIXED_BYTES + 16u * LOG_HOLES_MAX <= LOG_BLOCK_BYTES, "a slot is one block");
+static_assert(META_MORE_AT + META_MORE_BYTES <= LOG_BLOCK_BYTES, "a slot is one block");
+static_assert(LOG_HOLES_MAX <= 64, "a bit each says which are lost");
 
 static void put_u32(uint8_t *at, uint32_t value)
 {
@@ -47,15 +51,41 @@ static bool block_sound(struct slice block, const uint8_t magic[4], size_t used)
            get_u32(block.at + 4) == crc32c(0, slice_make(block.at + 8, used - 8));
 }
 
+/* What was added to slots later, with a crc of its own: they stay readable for programs of before.
+ */
+static void more_write(const struct log_meta *meta, uint8_t *out)
+{
+    struct buf buf = buf_over(out, META_MORE_BYTES);
+    buf_u64le(&buf, meta->spared_next);
+    buf_u64le(&buf, meta->end_at);
+    buf_u64le(&buf, meta->end_group);
+    buf_u64le(&buf, meta->end_append_us);
+    buf_u32le(&buf, meta->end_chain);
+    buf_u32le(&buf, crc32c(0, slice_make(out, META_MORE_BYTES - 4)));
+}
+
+static enum status more_read(const uint8_t *at, struct log_meta *out)
+{
+    if (get_u32(at + META_MORE_BYTES - 4) != crc32c(0, slice_make(at, META_MORE_BYTES - 4)))
+        return STATUS_CORRUPT;
+    out->spared_next = get_u64(at);
+    out->end_at = get_u64(at + 8);
+    out->end_group = get_u64(at + 16);
+    out->end_append_us = get_u64(at + 24);
+    out->end_chain = get_u32(at + 32);
+    return STATUS_OK;
+}
+
 void log_meta_write(const struct log_meta *meta, uint8_t out[LOG_BLOCK_BYTES])
 {
+    uint64_t lost = 0;
     assert(meta->holes_count <= LOG_HOLES_MAX);
     memset(out, 0, LOG_BLOCK_BYTES);
     struct buf buf = buf_over(out, LOG_BLOCK_BYTES);
     buf_put(&buf, SLICE_OF(meta_magic));
     buf_u32le(&buf, 0);
     buf_u32le(&buf, LOG_VERSION);
-    buf_u32le(&buf, meta->clean ? META_CLEAN : 0);
+    buf_u32le(&buf, META_MORE | (meta->clean ? META_CLEAN : 0));
     buf_u64le(&buf, meta->counter);
     buf_put(&buf, SLICE_OF(meta->log_id));
     buf_u32le(&buf, meta->log_epoch);
@@ -64,19 +94,22 @@ void log_meta_write(const struct log_meta *meta, uint8_t out[LOG_BLOCK_BYTES])
     buf_u64le(&buf, meta->flushed);
     buf_u64le(&buf, meta->newest);
     buf_u64le(&buf, meta->end);
-    buf_u64le(&buf, 0);
+    for (uint32_t i = 0; i < meta->holes_count; i++)
+        lost |= (uint64_t)meta->holes[i].lost << i;
+    buf_u64le(&buf, lost);
     assert(buf.bytes == META_FIXED_BYTES);
     for (uint32_t i = 0; i < meta->holes_count; i++) {
         buf_u64le(&buf, meta->holes[i].from);
         buf_u64le(&buf, meta->holes[i].end);
     }
-    block_close(out, META_FIXED_BYTES + 16u * LOG_HOLES_MAX);
+    more_write(meta, out + META_MORE_AT);
+    block_close(out, META_MORE_AT);
 }
 
 enum status log_meta_read(struct slice slot, struct log_meta *out)
 {
     memset(out, 0, sizeof *out);
-    if (!block_sound(slot, meta_magic, META_FIXED_BYTES + 16u * LOG_HOLES_MAX))
+    if (slot.bytes < LOG_BLOCK_BYTES || !block_sound(slot, meta_magic, META_MORE_AT))
         return STATUS_CORRUPT;
     if (get_u32(slot.at + 8) > LOG_VERSION)
         return STATUS_UNSUPPORTED;
@@ -94,10 +127,12 @@ enum status log_meta_read(struct slice slot, struct log_meta *out)
     for (uint32_t i = 0; i < out->holes_count; i++) {
         out->holes[i].from = get_u64(slot.at + META_FIXED_BYTES + 16u * i);
         out->holes[i].end = get_u64(slot.at + META_FIXED_BYTES + 16u * i + 8);
+        out->holes[i].lost = (get_u64(slot.at + 80) >> i & 1) != 0;
         if (out->holes[i].from >= out->holes[i].end)
             return STATUS_CORRUPT;
     }
-    return STATUS_OK;
+    bool more = (get_u32(slot.at + 12) & META_MORE) != 0;
+    return more ? more_read(slot.at + META_MORE_AT, out) : STATUS_OK;
 }
 
 void log_segment_write(const struct log_segment_header *header, uint8_t out[LOG_BLOCK_BYTES])

@@ -26,9 +26,11 @@
 #define LOG_HOLES_MAX           64u
 #define LOG_META_BYTES          (2u * LOG_BLOCK_BYTES)
 
-/* A run of offsets that is damaged, announced and lost: from … end - 1. */
+/* A run of offsets that is damaged and announced: from … end - 1. The store has what was there,
+ * unless it is `lost`: then nobody has, and the operator knows (recover). */
 struct log_hole {
     uint64_t from, end;
+    bool lost;
 };
 
 struct log_meta {
@@ -43,6 +45,10 @@ struct log_meta {
     uint64_t end;
     uint32_t holes_count;
     struct log_hole holes[LOG_HOLES_MAX]; /* ascending */
+    uint64_t spared_next; /* one past the lowest offset that may not be trimmed; 0: none */
+    /* With `clean`, 0 if not known: what a start needs to go on behind the last group unread. */
+    uint64_t end_at, end_group, end_append_us;
+    uint32_t end_chain;
 };
 
 struct log_segment_header {

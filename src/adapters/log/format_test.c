@@ -141,16 +141,26 @@ static void test_meta(void **state)
 {
     (void)state;
     uint8_t slot[LOG_BLOCK_BYTES];
-    struct log_meta meta = {.counter = 9,
-                            .log_epoch = 2,
-                            .clean = true,
-                            .first = 1,
-                            .flushed = 2,
-                            .newest = 3,
-                            .end = 4,
-                            .holes_count = 1,
-                            .holes = {{5, 6}}};
-    struct log_meta read;
+    struct log_meta meta, read;
+    memset(&meta, 0, sizeof meta); /* padding too */
+    meta.counter = 9;
+    meta.log_epoch = 2;
+    meta.clean = true;
+    meta.first = 1;
+    meta.flushed = 2;
+    meta.newest = 3;
+    meta.end = 4;
+    meta.holes_count = 2;
+    meta.holes[0].from = 5;
+    meta.holes[0].end = 6;
+    meta.holes[1].from = 7;
+    meta.holes[1].end = 9;
+    meta.holes[1].lost = true;
+    meta.spared_next = 10;
+    meta.end_at = 11;
+    meta.end_group = 12;
+    meta.end_append_us = 13;
+    meta.end_chain = 14;
     memcpy(meta.log_id, log_id, sizeof log_id);
     log_meta_write(&meta, slot);
     assert_int_equal(log_meta_read(SLICE_OF(slot), &read), STATUS_OK);
@@ -160,6 +170,9 @@ static void test_meta(void **state)
         assert_int_equal(log_meta_read(SLICE_OF(slot), &read), STATUS_CORRUPT);
         slot[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
+    slot[88 + 16 * LOG_HOLES_MAX] ^= 1; /* what was added later has a crc of its own */
+    assert_int_equal(log_meta_read(SLICE_OF(slot), &read), STATUS_CORRUPT);
+    slot[88 + 16 * LOG_HOLES_MAX] ^= 1;
     slot[8] = 2; /* a newer version, sound in itself */
     uint32_t crc = crc32c(0, slice_make(slot + 8, 88 + 16 * LOG_HOLES_MAX - 8));
     for (int i = 0; i < 4; i++)

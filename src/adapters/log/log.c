@@ -110,10 +110,26 @@ static void alarm_set(struct log *log)
     (void)snprintf(report->alarm, sizeof report->alarm,
                    "the log is %s: offsets from %llu%s are gone or unreadable "
                    "(segment %016llx, byte %llu); only what lies below is read, and nothing is "
-                   "written. This version cannot repair a log in place: stop the server, keep this "
-                   "data folder, and start from a copy of the whole folder made before (a backup)",
+                   "written. The way out: stop the server, copy this data folder if you can, then "
+                   "parleyctl recover",
                    what, (unsigned long long)report->bad_offset, lost,
                    (unsigned long long)report->bad_base, (unsigned long long)report->bad_at);
+}
+
+void log_store_lost(struct log *log)
+{
+    struct log_report *report = &log->report;
+    report->bad_offset = log->options.part;
+    report->lost_end = report->first;
+    (void)snprintf(report->alarm, sizeof report->alarm,
+                   "the index ends at offset %llu, and the log begins at %llu: what stood between "
+                   "is not here. The way out: parleyctl restore, from a backup; or put the index "
+                   "(store, checkpoints) back",
+                   (unsigned long long)log->options.part, (unsigned long long)report->first);
+    log->state = LOG_FAILED;
+    log->reader.stopped = true;
+    (void)failure_set(&log->failure, STATUS_CORRUPT, "%s", report->alarm);
+    log_write_abandon(log, STATUS_TIMEOUT);
 }
 
 void log_read_only(struct log *log, enum log_verdict verdict)

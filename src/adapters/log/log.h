@@ -51,6 +51,11 @@ struct log_options {
      * new one is made */
     const uint8_t *id;
     bool inspect; /* judge and read only: nothing is written, not even a torn tail cut */
+    /* An operator accepts what is gone: damage becomes holes, segments that are unusable are put
+     * aside, a lost log.meta is made anew; a new log_epoch begins if anything is lost that the
+     * store does not hold. `part` must be in synced files of the store. */
+    bool repair;
+    bool new_epoch; /* begin one in any case: after a restore, or a rollback that devices proved */
 };
 
 /* What a server uses: 64 MiB segments, groups ≤ 1 MiB and 4096 records. */
@@ -63,7 +68,7 @@ enum log_verdict {
     LOG_TORN_TAIL,  /* the last write never finished: not acknowledged, cut */
     LOG_DAMAGE,     /* synced data is unreadable */
     LOG_ROLLBACK,   /* the store has applied what the log no longer holds */
-    LOG_STORE_LOST, /* the store misses records from before the log's first offset; served on */
+    LOG_STORE_LOST, /* the store misses records from before the log's first offset: FAILED */
 };
 
 /* What recovery found. `alarm` is "" unless somebody must act. */
@@ -75,6 +80,8 @@ struct log_report {
     bool bad; /* then: where the first bad byte's block lies, which offset stood there … */
     uint64_t bad_base, bad_at, bad_offset;
     uint64_t lost_end; /* … and one past the last offset known to be lost; 0: not known */
+    uint64_t hole_end; /* of the newest hole noted at this start; 0: none */
+    uint32_t aside;    /* files that a repair put aside */
     char alarm[LOG_ALARM_BYTES];
 };
 
@@ -103,6 +110,9 @@ enum log_write_step {
     WRITE_RENAME,
     WRITE_META,
     WRITE_META_SYNC,
+    WRITE_NOTE,
+    WRITE_NOTE_SYNC,
+    WRITE_TRIM,
 };
 
 enum log_spare_step {
@@ -121,6 +131,8 @@ enum log_recover_step {
     RECOVER_META_MAKE,
     RECOVER_SEGMENT_OPEN,
     RECOVER_SEGMENT_READ,
+    RECOVER_ASIDE,
+    RECOVER_TAIL,
     RECOVER_SCAN,
     RECOVER_SEARCH,
     RECOVER_ZERO,
@@ -159,6 +171,8 @@ struct log_reader {
     struct file_request request;
     bool hole; /* a hole is to be announced: from, end */
     struct log_hole hole_now;
+    bool seeking; /* bad bytes at `place`: a later group of this segment is looked for, at … */
+    uint64_t seek_at;
 };
 
 struct log_recovery {
@@ -172,6 +186,17 @@ struct log_recovery {
     uint64_t later_end;   /* one past the last offset of a later valid group, if one was found */
     uint64_t search_from;
     bool later, last_was_seal, fresh, holed, awaits_part;
+    bool lost;    /* acknowledged records are gone: a new log_epoch */
+    bool closed;  /* the newest segment takes no more groups */
+    bool rebuilt; /* log.meta was lost */
+};
+
+/* What the server asks of the log besides records (trim.c). */
+struct log_upkeep {
+    uint64_t flushed;     /* to be noted */
+    uint64_t spared_next; /* to be noted */
+    uint64_t before;      /* records below may go */
+    uint64_t trimmed;     /* segments, since log_open */
 };
 
 struct log {
@@ -193,6 +218,7 @@ struct log {
     struct log_writer writer;
     struct log_reader reader;
     struct log_recovery recovery;
+    struct log_upkeep upkeep;
     enum log_spare_step spare;
     struct file_request spare_request;
     uint32_t spare_file;
@@ -235,6 +261,22 @@ void log_close(struct log *log);
  * longer RECOVERING, then this: one paragraph for people, zero-terminated, cut at `bytes`. FAILED:
  * see log->failure instead. Exit codes may go by log->report.verdict. */
 void log_report_text(const struct log *log, char *out, size_t bytes);
+
+/* The store has all effects of the records below `offset` in synced files. Noted in log.meta. */
+void log_flushed(struct log *log, uint64_t offset);
+/* Records below `offset` may go: segments that lie below it whole are deleted, oldest first, once
+ * `first` is noted; never the newest, nothing at or above `flushed` or a spared record. */
+void log_trim(struct log *log, uint64_t offset);
+/* The log has the only copy of this record: it is never trimmed, nor what lies behind it. */
+void log_spare(struct log *log, uint64_t offset);
+/* How far a log that shall keep its newest `bytes`, and what is not older than append_us, may be
+ * trimmed: both ways a segment may become old. */
+uint64_t log_old(const struct log *log, uint64_t bytes, uint64_t append_us);
+/* The oldest offset that can be read, known as soon as the log awaits `part`. */
+uint64_t log_first(const struct log *log);
+/* Bytes ever written, roughly; never falls. Bytes before the segment that holds `offset`. */
+uint64_t log_bytes(const struct log *log);
+uint64_t log_bytes_at(const struct log *log, uint64_t offset);
 
 /* Assert what always holds. O(1). */
 void log_check(const struct log *log);

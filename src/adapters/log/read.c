@@ -38,7 +38,18 @@ static void enter(struct log *log, size_t segment)
 static void announce(struct log *log, uint64_t from, uint64_t end)
 {
     log->reader.hole = true;
-    log->reader.hole_now = (struct log_hole){from, end};
+    log->reader.hole_now = (struct log_hole){.from = from, .end = end};
+}
+
+/* Behind what is durable now: nothing before it need be read. */
+static void place_at_end(struct log *log)
+{
+    struct log_reader *reader = &log->reader;
+    enter(log, log->segments_count - 1);
+    uint32_t log_epoch = reader->place.log_epoch;
+    reader->place = log->writer.place;
+    reader->place.log_epoch = log_epoch;
+    reader->at = log->end_at;
 }
 
 /* Find the segment that holds reader->next; groups before it are skipped as they come. */
@@ -46,11 +57,16 @@ static void place_reader(struct log *log)
 {
     struct log_reader *reader = &log->reader;
     reader->placed = true;
+    reader->seeking = false;
     if (reader->next > log->end)
         reader->next = log->end;
-    if (reader->next < log->report.first) {
-        announce(log, reader->next, log->report.first);
-        reader->next = log->report.first;
+    if (reader->next == log->end && log->state == LOG_READY) {
+        place_at_end(log);
+        return;
+    }
+    if (reader->next < log->segments[0].base) {
+        announce(log, reader->next, log->segments[0].base);
+        reader->next = log->segments[0].base;
     }
     size_t segment = 0;
     while (segment + 1 < log->segments_count &&
@@ -59,23 +75,16 @@ static void place_reader(struct log *log)
     enter(log, segment);
 }
 
-static const struct log_hole *hole_at(const struct log *log, uint64_t offset)
-{
-    for (uint32_t i = 0; i < log->meta.holes_count; i++)
-        if (log->meta.holes[i].from <= offset && offset < log->meta.holes[i].end)
-            return &log->meta.holes[i];
-    return NULL;
-}
-
 static void start_read(struct log *log)
 {
     struct log_reader *reader = &log->reader;
-    uint64_t left = limit(log, reader->segment) - reader->at;
+    uint64_t at = reader->seeking ? reader->seek_at : reader->at;
+    uint64_t left = limit(log, reader->segment) - at;
     reader->reading = true;
-    reader->held_at = reader->at;
+    reader->held_at = at;
     reader->held_bytes = 0;
     reader->request.file = log->segments[reader->segment].file;
-    reader->request.at = reader->at;
+    reader->request.at = at;
     reader->request.into = log->read_at;
     reader->request.into_bytes =
         left < log->options.group_bytes ? (size_t)left : log->options.group_bytes;
@@ -113,7 +122,7 @@ void log_read_offer(struct log *log, struct slice group)
     struct log_reader *reader = &log->reader;
     bool at_end = reader->placed && !reader->reading && !reader->stopped && !reader->hole &&
                   reader->body.bytes == 0 && reader->segment + 1 == log->segments_count &&
-                  reader->at == log->end_at;
+                  reader->at == log->end_at && !reader->seeking;
     if (!at_end)
         return;
     memcpy(log->read_at, group.at, group.bytes);
@@ -121,12 +130,53 @@ void log_read_offer(struct log *log, struct slice group)
     reader->held_bytes = group.bytes;
 }
 
+/* Bad bytes: as recovery did, go on with the next group of this segment whose records are ours to
+ * hand out; what lies between must be a hole. */
+static bool seek(struct log *log)
+{
+    struct log_reader *reader = &log->reader;
+    uint64_t end = reader->held_at + reader->held_bytes;
+    if (reader->seek_at >= limit(log, reader->segment)) {
+        found_damage(log); /* nothing follows */
+        return false;
+    }
+    if (end < reader->seek_at)
+        return false;
+    for (; reader->seek_at + LOG_BLOCK_BYTES <= end; reader->seek_at += LOG_BLOCK_BYTES) {
+        struct log_group group;
+        struct slice block =
+            slice_make(log->read_at + (reader->seek_at - reader->held_at), LOG_BLOCK_BYTES);
+        if (!log_group_header_read(block, reader->place.log_id, reader->place.log_epoch, &group) ||
+            group.group <= reader->place.group)
+            continue;
+        const struct log_hole *hole = log_hole_at(log, reader->place.base);
+        if (group.base != reader->place.base && (hole == NULL || group.base > hole->end))
+            break;
+        if (group.base > reader->next) {
+            announce(log, reader->next > reader->place.base ? reader->next : reader->place.base,
+                     group.base);
+            reader->next = group.base;
+        }
+        reader->place.group = group.group;
+        reader->place.base = group.base;
+        reader->place.chain = group.chain;
+        reader->at = reader->seek_at;
+        reader->seeking = false;
+        return true;
+    }
+    if (reader->seek_at < end || reader->seek_at >= limit(log, reader->segment))
+        found_damage(log); /* a group that no hole leads to, or none */
+    return false;
+}
+
 /* Take the next group out of what is held. False: nothing more without a read, or at all. */
 static bool take_group(struct log *log)
 {
     struct log_reader *reader = &log->reader;
+    if (reader->seeking)
+        return seek(log);
     size_t from = (size_t)(reader->at - reader->held_at);
-    if (reader->held_bytes <= from)
+    if (reader->at < reader->held_at || reader->held_bytes <= from)
         return false;
     struct log_group group;
     struct slice held = slice_make(log->read_at + from, reader->held_bytes - from);
@@ -134,8 +184,9 @@ static bool take_group(struct log *log)
     if (status == STATUS_AGAIN && from > 0)
         return false; /* the next read begins here */
     if (status != STATUS_OK) {
-        found_damage(log);
-        return false;
+        reader->seeking = true;
+        reader->seek_at = reader->at + LOG_BLOCK_BYTES;
+        return seek(log);
     }
     log_place_pass(&reader->place, &group);
     reader->at += group.bytes;
@@ -145,22 +196,36 @@ static bool take_group(struct log *log)
     return true;
 }
 
+/* To the segment behind the hole, or to the end of the log. false: the hole ends within this
+ * segment. */
+static bool pass_hole(struct log *log, const struct log_hole *hole, size_t to)
+{
+    struct log_reader *reader = &log->reader;
+    bool at_end = to == log->segments_count && log->state == LOG_READY && hole->end == log->end;
+    if (!at_end && (to == log->segments_count || log->segments[to].header.base != hole->end))
+        return false;
+    if (reader->next < hole->end) {
+        announce(log, reader->next > hole->from ? reader->next : hole->from, hole->end);
+        reader->next = hole->end;
+    }
+    if (at_end)
+        place_at_end(log);
+    else
+        enter(log, to);
+    return true;
+}
+
 /* All groups of this segment are taken: the next one, unless a hole stands between. */
 static bool next_segment(struct log *log)
 {
     struct log_reader *reader = &log->reader;
-    const struct log_hole *hole = hole_at(log, reader->place.base);
+    const struct log_hole *hole = log_hole_at(log, reader->place.base);
     if (hole != NULL) {
         size_t to = reader->segment + 1;
         while (to < log->segments_count && log->segments[to].header.base < hole->end)
             to++;
-        if (to == log->segments_count)
-            return false;
-        announce(log, reader->next > hole->from ? reader->next : hole->from, hole->end);
-        if (reader->next < hole->end)
-            reader->next = hole->end;
-        enter(log, to);
-        return true;
+        if (pass_hole(log, hole, to))
+            return true;
     }
     if (reader->segment + 1 < log->segments_count &&
         log->segments[reader->segment + 1].header.group == reader->place.group) {
@@ -185,7 +250,7 @@ static bool advance(struct log *log, bool may_read)
     while (reader->body.bytes == 0 && !reader->hole && !reader->stopped) {
         if (reader->reading)
             return false;
-        if (next_segment(log))
+        if (!reader->seeking && next_segment(log))
             continue;
         if (reader->at >= limit(log, reader->segment))
             return false;

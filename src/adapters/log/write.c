@@ -5,6 +5,8 @@
  *   IDLE ──1 s quiet, stop, segment full──▶ SEAL ──▶ IDLE                (written and synced)
  *   IDLE ──segment full, sealed, spare ready──▶ HEADER ──▶ HEADER_SYNC ──▶ RENAME ──▶ META
  *                                                  ──▶ META_SYNC ──▶ IDLE   (the spare is newest)
+ *   IDLE ──something to note──▶ NOTE ──▶ NOTE_SYNC ──▶ IDLE
+ *   IDLE ──the oldest segment is below `first`──▶ TRIM ──▶ IDLE      (its file is deleted)
  *   IDLE ──stop, sealed──▶ META ──▶ META_SYNC ──▶ STOPPED
  *
  * One step at a time, each started only when the one before it came back without an error; any
@@ -112,10 +114,19 @@ static void start_segment(struct log *log)
     submit_write(log, WRITE_HEADER, segment->file, 0, slice_make(log->block, LOG_BLOCK_BYTES));
 }
 
-static void start_meta(struct log *log)
+static void start_meta(struct log *log, enum log_write_step step)
 {
     uint64_t at = log_meta_next(log);
-    submit_write(log, WRITE_META, log->meta_file, at, slice_make(log->block, LOG_BLOCK_BYTES));
+    submit_write(log, step, log->meta_file, at, slice_make(log->block, LOG_BLOCK_BYTES));
+}
+
+static void start_trim(struct log *log)
+{
+    struct file_request *request = &log->writer.request;
+    log->writer.step = WRITE_TRIM;
+    log->file->vtable->close(log->file, log->segments[0].file);
+    log_segment_name(log->options.folder, log->segments[0].base, request->name);
+    log_submit(log, request, FILE_DELETE, TOKEN_WRITE);
 }
 
 static void start_rename(struct log *log)
@@ -200,7 +211,7 @@ static void step_done(struct log *log)
     case WRITE_HEADER_SYNC: start_rename(log); break;
     case WRITE_RENAME:
         log->meta.newest = next->number;
-        start_meta(log);
+        start_meta(log, WRITE_META);
         break;
     case WRITE_META: submit_sync(log, WRITE_META_SYNC, log->meta_file); break;
     case WRITE_META_SYNC:
@@ -210,6 +221,12 @@ static void step_done(struct log *log)
         else
             segment_ready(log);
         break;
+    case WRITE_NOTE: submit_sync(log, WRITE_NOTE_SYNC, log->meta_file); break;
+    case WRITE_TRIM:
+        log_trimmed(log);
+        writer->step = WRITE_IDLE;
+        break;
+    case WRITE_NOTE_SYNC: writer->step = WRITE_IDLE; break;
     case WRITE_IDLE: break;
     }
 }
@@ -222,10 +239,12 @@ void log_write_done(struct log *log)
     if (status != STATUS_OK) {
         /* Final, and told apart for people only: after a failed sync the system calls the pages
          * clean, so a second one would lie (proof §1.7). */
-        log_fail(log, STATUS_IO,
-                 log->writer.request.op == FILE_SYNC         ? "a sync failed"
-                 : log->writer.request.op == FILE_WRITE_SYNC ? "a write or its sync failed"
-                                                             : "a write failed");
+        static const char *const what[] = {[FILE_SYNC] = "a sync failed",
+                                           [FILE_WRITE] = "a write failed",
+                                           [FILE_WRITE_SYNC] = "a write or its sync failed",
+                                           [FILE_RENAME] = "a segment cannot be renamed",
+                                           [FILE_DELETE] = "an old segment cannot be deleted"};
+        log_fail(log, STATUS_IO, what[log->writer.request.op]);
         return;
     }
     step_done(log);
@@ -259,9 +278,17 @@ static void stop_turn(struct log *log)
     }
     if (log->spare == SPARE_OPENING || log->spare == SPARE_DELETING || log->spare == SPARE_MAKING)
         return; /* it must come back first */
-    log->meta.clean = true;
-    log->meta.end = log->end;
-    start_meta(log);
+    struct log_meta *meta = &log->meta;
+    const struct log_place *place = &log->writer.place;
+    meta->clean = true;
+    meta->end = log->end;
+    if (log->writer.at == log->end_at) { /* else the newest segment is closed as it stands */
+        meta->end_at = log->end_at;
+        meta->end_group = place->group;
+        meta->end_append_us = place->append_us;
+        meta->end_chain = place->chain;
+    }
+    start_meta(log, WRITE_META);
 }
 
 /* The buffer whose turn it is, if it holds records. */
@@ -280,8 +307,13 @@ void log_write_turn(struct log *log)
     if (log->state != LOG_READY || writer->step != WRITE_IDLE)
         return;
     const struct log_buffer *buffer = queued(log);
-    if (buffer != NULL &&
-        fits(log, log_padded((uint64_t)LOG_GROUP_HEADER_BYTES + buffer->body_bytes)))
+    if (log_note_due(log)) {
+        log_note(log);
+        start_meta(log, WRITE_NOTE);
+    } else if (log_trim_due(log)) {
+        start_trim(log);
+    } else if (buffer != NULL &&
+               fits(log, log_padded((uint64_t)LOG_GROUP_HEADER_BYTES + buffer->body_bytes)))
         start_records(log);
     else if (buffer != NULL ||
              (log->segments_count == 0 && log->spare == SPARE_READY && !writer->stopping))

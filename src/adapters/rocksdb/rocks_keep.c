@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,12 +26,29 @@ static void sync_wal(struct rocks_db *db)
     keeper->synced = commits;
 }
 
-/* Removes a checkpoint: a folder of files. */
-static void checkpoint_remove(rocksdb_options_t *options, const char *folder)
+/* Names in the folder that holds `path` are durable. */
+static bool parent_sync(const char *path)
+{
+    char folder[ROCKS_PATH_BYTES + 32];
+    (void)snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash == NULL)
+        return false;
+    *slash = '\0';
+    int fd = open(slash == folder ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return synced;
+}
+
+void rocks_db_remove(const char *folder)
 {
     char *error = NULL;
+    rocksdb_options_t *options = rocksdb_options_create();
     rocksdb_destroy_db(options, folder, &error);
     (void)rocks_status(error);
+    rocksdb_options_destroy(options);
     (void)rmdir(folder);
 }
 
@@ -47,11 +65,46 @@ static enum status checkpoint_make(struct rocks_db *db, const char *folder, stru
     return rocks_fail(error, failure, "the rows cannot be written to files");
 }
 
+static void flush(struct rocks_db *db, struct rocks_task *task)
+{
+    char folder[ROCKS_PATH_BYTES + 8];
+    (void)snprintf(folder, sizeof folder, "%s.flush", db->path);
+    rocks_db_remove(folder); /* of a process that died here */
+    task->status = checkpoint_make(db, folder, &task->failure);
+    rocks_db_remove(folder);
+}
+
+static void checkpoint(struct rocks_db *db, struct rocks_task *task)
+{
+    char folder[ROCKS_PATH_BYTES + 32];
+    if (task->numbered)
+        (void)snprintf(folder, sizeof folder, "%.512s/%016llx", task->folder,
+                       (unsigned long long)task->part.columns[1]);
+    else
+        (void)snprintf(folder, sizeof folder, "%.512s", task->folder);
+    if (task->numbered && access(folder, F_OK) == 0)
+        return;
+    task->status = checkpoint_make(db, folder, &task->failure);
+    if (task->status == STATUS_OK && !parent_sync(folder))
+        task->status = failure_set(&task->failure, STATUS_IO,
+                                   "the folder of %.100s cannot be "
+                                   "synced",
+                                   folder);
+}
+
+static void checkpoint_remove(struct rocks_task *task)
+{
+    char aside[ROCKS_PATH_BYTES + 32];
+    (void)snprintf(aside, sizeof aside, "%.512s.old", task->folder);
+    rocks_db_remove(aside); /* of a process that died here */
+    if (rename(task->folder, aside) == 0 && parent_sync(aside))
+        rocks_db_remove(aside);
+}
+
 static void task_run(struct rocks_db *db, struct rocks_task *task)
 {
     struct rocks_keeper *keeper = &db->keeper;
     struct arena arena;
-    char folder[ROCKS_PATH_BYTES + 8];
     arena_init(&arena, ROW_BYTES_MAX);
     /* read before: everything it speaks of is in memory or in files by now */
     task->status = rocks_get(db, &keeper->view, &task->part, &arena);
@@ -60,16 +113,11 @@ static void task_run(struct rocks_db *db, struct rocks_task *task)
         (void)failure_set(&task->failure, task->status, "the applied offset cannot be read");
         return;
     }
-    if (task->kind == ROCKS_CHECKPOINT) {
-        task->status = checkpoint_make(db, task->folder, &task->failure);
-        return;
+    switch (task->kind) {
+    case ROCKS_FLUSH: flush(db, task); break;
+    case ROCKS_CHECKPOINT: checkpoint(db, task); break;
+    case ROCKS_REMOVE: checkpoint_remove(task); break;
     }
-    rocksdb_options_t *options = rocksdb_options_create();
-    (void)snprintf(folder, sizeof folder, "%s.flush", db->path);
-    checkpoint_remove(options, folder); /* of a process that died here */
-    task->status = checkpoint_make(db, folder, &task->failure);
-    checkpoint_remove(options, folder);
-    rocksdb_options_destroy(options);
 }
 
 static void *run(void *argument)
@@ -91,7 +139,8 @@ static void *run(void *argument)
             continue;
         task_run(db, task);
         /* relaxed: a batch that sees it late carries the milestone late */
-        (void)atomic_fetch_add_explicit(&keeper->flushes, 1, memory_order_relaxed);
+        if (task->kind != ROCKS_REMOVE)
+            (void)atomic_fetch_add_explicit(&keeper->flushes, 1, memory_order_relaxed);
         enum status put = ring_put(&keeper->done, &task);
         assert(put == STATUS_OK);
         waker_wake(db->options.waker);

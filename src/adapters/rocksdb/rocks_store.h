@@ -57,12 +57,18 @@ enum rocks_outcome {
     ROCKS_PREFIX  /* its write-ahead log is damaged: copied aside, opened with what stands before */
 };
 
-enum rocks_task_kind { ROCKS_FLUSH, ROCKS_CHECKPOINT };
+enum rocks_task_kind {
+    ROCKS_FLUSH,
+    ROCKS_CHECKPOINT, /* a copy of the database by hard links, durable */
+    ROCKS_REMOVE,     /* of a checkpoint; half of one is never left under its name */
+};
 
 /* Work that takes long, done by the keeper. Borrowed until rocks_db_task_done returns it. */
 struct rocks_task {
     enum rocks_task_kind kind;
-    const char *folder; /* CHECKPOINT: made, must not be there; on the same file system */
+    const char *folder; /* CHECKPOINT: made, must not be there; on the same file system. REMOVE */
+    bool numbered;      /* CHECKPOINT: made within `folder`, its name is columns[1] of part, 16 hex
+                         * digits; one that is there already is left as it is */
     struct row part;    /* key: of a META row. out: the row as it stands in synced files */
     enum status status; /* out: OK, or as requests, with a text */
     struct failure failure;
@@ -167,6 +173,13 @@ void rocks_store_close(struct rocks_store *store); /* after or before the databa
 /* One task at a time: BUSY. By one thread, which also asks for its end. */
 MUST_USE enum status rocks_db_task(struct rocks_db *db, struct rocks_task *task);
 struct rocks_task *rocks_db_task_done(struct rocks_db *db); /* NULL: none */
+
+/* Read everything, checksums too: is all of it whole? By the thread that opened the database, while
+ * nobody uses it. CORRUPT or IO, and a text. O(database). */
+MUST_USE enum status rocks_db_verify(struct rocks_db *db, struct failure *failure);
+
+/* Remove the database in this folder, which nobody has open, and the folder, as far as it goes. */
+void rocks_db_remove(const char *folder);
 
 /* A page of the directory: the rows of one type in order of their keys, from the first above
  * `after`. For the operator's lists: reads from disk on the caller's thread, any thread. */

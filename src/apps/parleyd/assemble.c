@@ -213,6 +213,7 @@ void assemble_close(struct node *node)
     shared_limits_close(&node->limits_shared);
     if (node->links.shards > 0)
         ring_links_close(&node->links);
+    upkeep_finish(&node->upkeep);
     index_close(&node->index, stopped);
     if (node->log.bus.vtable != NULL)
         log_close(&node->log);

@@ -8,6 +8,8 @@
  *                     another's, is not taken for a first start
  *   log/              the log; all else is built from it
  *   store/            the rows: an index that may be thrown away (index.h)
+ *   checkpoints/      copies of it, for when it is (checkpoint.h)
+ *   backup/           while a backup is made (upkeep.h)
  *   quarantine/       copies of records that nobody can read, if there are any (quarantine.h)
  *   unsafe-bench      made for measuring (unsafe.h)
  *   admin.sock        while a server runs

@@ -132,6 +132,11 @@ static void status(struct node *node)
     put_number(out, "store_unwritten_bytes", gauges.memtable_bytes);
     put_number(out, "store_cache_bytes", gauges.cache_bytes);
     put_text(out, "store_stalled", gauges.stopped ? "yes" : "no");
+    const struct upkeep *upkeep = &node->upkeep;
+    put_number(out, "flushed", upkeep->flushed);
+    put_number(out, "checkpoints", upkeep->kept.count);
+    put_number(out, "log_trimmed", node->log.upkeep.trimmed);
+    put_number(out, "upkeep_failures", upkeep->failures);
     put_number(out, "operations", shard->gateway.operations.used);
     put_number(out, "passwords", node->shards[0].passwords.in_flight);
     put_counts(out, node);
@@ -253,6 +258,12 @@ static void go_on(struct node *node)
     finish(node);
 }
 
+static void backup(struct node *node, const char *what)
+{
+    desk_backup(node, what, &node->admin.answer);
+    finish(node);
+}
+
 void desk_turn(struct node *node)
 {
     if (node->desk.state != DESK_IDLE) {
@@ -274,6 +285,8 @@ void desk_turn(struct node *node)
         users(node, "");
     else if (strncmp(line, "users ", 6) == 0)
         users(node, line + 6);
+    else if (strncmp(line, "backup ", 7) == 0)
+        backup(node, line + 7);
     else
         refuse(node, "UNSUPPORTED no such question");
 }

@@ -7,52 +7,47 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "apps/parleyd/checkpoint.h"
+
 static void nap(void)
 {
     static const struct timespec a_moment = {.tv_nsec = 1000000};
     (void)nanosleep(&a_moment, NULL);
 }
 
-/* Out of the way, for whoever wants to know what happened; all of it is in the log too. */
-static bool put_aside(const char *path, struct failure *failure)
+/* Out of the way, for whoever wants to know what happened. */
+enum status index_put_aside(const struct index_options *options, const char *why,
+                            struct failure *failure)
 {
-    char aside[ROCKS_PATH_BYTES + 16];
+    char path[ROCKS_PATH_BYTES], aside[ROCKS_PATH_BYTES + 16];
+    (void)snprintf(path, sizeof path, "%.500s/store", options->data);
     for (unsigned n = 1; n <= INDEX_DAMAGED_MAX; n++) {
         (void)snprintf(aside, sizeof aside, "%s.damaged-%u", path, n);
         if (access(aside, F_OK) == 0)
             continue;
-        if (rename(path, aside) != 0) {
-            (void)failure_set(failure, STATUS_IO, "%.60s cannot be moved to %.60s: %s", path, aside,
-                              strerror(errno));
-            return false;
-        }
+        if (rename(path, aside) != 0)
+            return failure_set(failure, STATUS_IO, "%.60s cannot be moved to %.60s: %s", path,
+                               aside, strerror(errno));
         (void)fprintf(stderr,
-                      "parleyd: ALARM: the index is damaged (%s): it is now %s, and is built again "
+                      "%s: ALARM: the index is damaged (%s): it is now %s, and is built again "
                       "from the log. Nothing is lost; look at the disk\n",
-                      failure->text, aside);
-        return true;
+                      options->program, why, aside);
+        return STATUS_OK;
     }
-    (void)failure_set(failure, STATUS_CORRUPT,
-                      "the index was damaged for the %uth time: look at this machine's disk "
-                      "and memory, then remove %.60s.damaged-*",
-                      INDEX_DAMAGED_MAX + 1, path);
-    return false;
+    return failure_set(failure, STATUS_CORRUPT,
+                       "the index was damaged for the %uth time: look at this machine's disk "
+                       "and memory, then remove %.60s.damaged-*",
+                       INDEX_DAMAGED_MAX + 1, path);
 }
 
-static enum status open_store(struct index *index, const char *path,
-                              const struct rocks_options *options, struct failure *failure)
+static struct rocks_options rocks_of(const struct index_options *options)
 {
-    enum rocks_outcome outcome = ROCKS_FRESH;
-    enum status status = rocks_db_open(&index->db, path, options, &outcome, failure);
-    if (status == STATUS_CORRUPT && put_aside(path, failure))
-        status = rocks_db_open(&index->db, path, options, &outcome, failure);
-    if (status == STATUS_OK && outcome == ROCKS_PREFIX)
-        (void)fprintf(stderr,
-                      "parleyd: ALARM: the newest part of the index was damaged: a copy is in "
-                      "%s.wal-*, what is missing comes from the log. Nothing is lost; look at the "
-                      "disk\n",
-                      path);
-    return status;
+    struct rocks_options rocks = rocks_options_default();
+    rocks.small = !options->large;
+    rocks.cache_bytes = (uint64_t)options->cache_mib << 20;
+    rocks.handles = options->shards + 1;
+    rocks.waker = options->waker;
+    return rocks;
 }
 
 /* Asked before any shard runs: waits for the answer. */
@@ -78,43 +73,154 @@ static enum status part_read(struct index *index)
     return request.status;
 }
 
-enum status index_open(struct index *index, const struct config *config, uint32_t shards,
-                       struct waker *waker, struct failure *failure)
+/* The store at `path` as it is. */
+static enum status open_at(struct index *index, const struct index_options *options,
+                           const char *path, enum rocks_outcome *outcome, struct failure *failure)
 {
-    char path[ROCKS_PATH_BYTES];
-    struct rocks_options options = rocks_options_default();
-    options.small = config->store_size == 0;
-    options.cache_bytes = (uint64_t)config->cache_mib << 20;
-    options.handles = shards + 1;
-    (void)snprintf(path, sizeof path, "%s/store", config->data);
-    enum status status = open_store(index, path, &options, failure);
+    struct rocks_options rocks = rocks_of(options);
+    enum status status = rocks_db_open(&index->db, path, &rocks, outcome, failure);
     if (status != STATUS_OK)
         return status;
     index->opened = true;
-    rocks_store_open(&index->processor, &index->db, waker);
+    rocks_store_open(&index->processor, &index->db, options->waker);
     status = part_read(index);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        index_close(index, false);
         return failure_set(failure, status, "the index in %.80s cannot be read: %s", path,
                            status_text(status));
+    }
     return STATUS_OK;
 }
 
-static void flush(struct index *index)
+/* ---- from a checkpoint ---- */
+
+/* A copy of this checkpoint in `path`, read whole: is it good, and does the log reach it? */
+static bool checkpoint_try(const struct index_options *options, uint64_t part, const char *path)
+{
+    char from[CHECKPOINT_PATH_BYTES];
+    struct failure failure = {0};
+    struct index trial = {.opened = false};
+    enum rocks_outcome outcome = ROCKS_FRESH;
+    checkpoint_path(options->data, part, from);
+    rocks_db_remove(path); /* of a start that died here */
+    enum status status = checkpoint_copy(from, path, &failure);
+    if (status == STATUS_OK)
+        status = open_at(&trial, options, path, &outcome, &failure);
+    if (status == STATUS_OK)
+        status = rocks_db_verify(&trial.db, &failure);
+    bool good = status == STATUS_OK && outcome != ROCKS_FRESH && trial.part >= options->log_first;
+    index_close(&trial, false);
+    if (!good)
+        (void)fprintf(stderr, "%s: the checkpoint %s is of no use (%s)\n", options->program, from,
+                      status == STATUS_OK ? "the log begins behind it" : failure.text);
+    return good;
+}
+
+/* The newest that can be used lies in `path` then. */
+static bool checkpoint_find(const struct index_options *options, const char *path, uint64_t *part)
+{
+    struct checkpoints kept;
+    checkpoints_list(options->data, &kept);
+    for (size_t i = kept.count; i-- > 0;)
+        if (kept.parts[i] >= options->log_first && checkpoint_try(options, kept.parts[i], path)) {
+            *part = kept.parts[i];
+            return true;
+        }
+    rocks_db_remove(path);
+    return false;
+}
+
+/* What is in `path` now cannot be gone on with. */
+static enum status build_again(struct index *index, const struct index_options *options,
+                               const char *path, const char *why, struct failure *failure)
+{
+    char fresh[ROCKS_PATH_BYTES + 8];
+    uint64_t part = 0;
+    enum rocks_outcome outcome;
+    bool gone = why == NULL;
+    (void)snprintf(fresh, sizeof fresh, "%s.new", path);
+    bool found = checkpoint_find(options, fresh, &part);
+    if (gone)
+        rocks_db_remove(path); /* the empty one that was just made */
+    if (!found && options->log_first > 0)
+        return failure_set(failure, STATUS_CORRUPT,
+                           "the index is %s, the log begins at offset %llu, and no checkpoint "
+                           "covers what lies before: nothing was changed. The way out: parleyctl "
+                           "restore, from a backup",
+                           gone ? "gone" : why, (unsigned long long)options->log_first);
+    if (!gone && index_put_aside(options, why, failure) != STATUS_OK)
+        return failure->status;
+    if (found && rename(fresh, path) != 0)
+        return failure_set(failure, STATUS_IO, "%.80s cannot be renamed: %s", fresh,
+                           strerror(errno));
+    if (found)
+        (void)fprintf(stderr,
+                      "%s: ALARM: the index %s: it goes on from the checkpoint at offset %llu, and "
+                      "the log. Nothing is lost\n",
+                      options->program, gone ? "was gone" : "was put aside",
+                      (unsigned long long)part);
+    return open_at(index, options, path, &outcome, failure);
+}
+
+/* Is there anything that an empty store would hide? */
+static bool begins_anew(const struct index_options *options)
+{
+    struct checkpoints kept;
+    checkpoints_list(options->data, &kept);
+    return options->log_first == 0 && kept.count == 0;
+}
+
+enum status index_open(struct index *index, const struct index_options *options,
+                       struct failure *failure)
+{
+    char path[ROCKS_PATH_BYTES];
+    enum rocks_outcome outcome = ROCKS_FRESH;
+    (void)snprintf(path, sizeof path, "%.500s/store", options->data);
+    enum status status = open_at(index, options, path, &outcome, failure);
+    if (status == STATUS_CORRUPT) {
+        const struct failure why = *failure;
+        return build_again(index, options, path, why.text, failure);
+    }
+    if (status != STATUS_OK)
+        return status;
+    if (outcome == ROCKS_FRESH && !begins_anew(options)) {
+        index_close(index, false);
+        return build_again(index, options, path, NULL, failure);
+    }
+    if (index->part < options->log_first) {
+        index_close(index, false);
+        return build_again(index, options, path, "it ends before the log begins", failure);
+    }
+    if (outcome == ROCKS_PREFIX)
+        (void)fprintf(stderr,
+                      "%s: ALARM: the newest part of the index was damaged: a copy is in "
+                      "%s.wal-*, what is missing comes from the log. Nothing is lost; look at the "
+                      "disk\n",
+                      options->program, path);
+    return STATUS_OK;
+}
+
+enum status index_flush(struct index *index, uint64_t *part, struct failure *failure)
 {
     struct rocks_task task = {.kind = ROCKS_FLUSH};
     task.part.key = row_key_make(TABLE_META, NULL, NULL, META_PART);
     if (rocks_db_task(&index->db, &task) != STATUS_OK)
-        return;
+        return failure_set(failure, STATUS_BUSY, "the index is busy");
     while (rocks_db_task_done(&index->db) == NULL)
         nap();
+    *part = task.part.columns[1];
+    *failure = task.failure;
+    return task.status;
 }
 
 void index_close(struct index *index, bool flushed)
 {
+    struct failure failure = {0};
+    uint64_t part;
     if (!index->opened)
         return;
     if (flushed)
-        flush(index);
+        (void)!index_flush(index, &part, &failure); /* if it fails, the next start replays */
     rocks_store_close(&index->processor);
     rocks_db_close(&index->db);
     *index = (struct index){.opened = false};

@@ -4,7 +4,11 @@
  *
  *   opened ──────────────────────────────▶ part = as its newest whole batch says
  *   its write-ahead log is damaged ──────▶ alarm; part = what is left, a prefix
- *   damaged beyond that ─────────────────▶ alarm; moved to DATA/store.damaged-N; part = 0
+ *   gone, damaged beyond that, or it ends
+ *   before the log begins ───────────────▶ alarm; from the newest checkpoint that is whole and that
+ *                                          the log reaches back to; else from nothing, if the log
+ *                                          is there from its first record; else refused, nothing
+ *                                          changed. What was there is moved to DATA/store.damaged-N
  *   of a newer version, taken, no room ──▶ refused, nothing changed
  *
  * Invariant: part never speaks of rows that are not there (ADR 0040); whether the log holds what
@@ -24,9 +28,25 @@ struct index {
     uint64_t part; /* one past the last offset applied, as found at open */
 };
 
-/* Handles for `shards` gateways and the processor; `waker`: of the processor's thread. */
-MUST_USE enum status index_open(struct index *index, const struct config *config, uint32_t shards,
-                                struct waker *waker, struct failure *failure);
+struct index_options {
+    const char *data;
+    bool large; /* the profile */
+    uint32_t cache_mib;
+    uint32_t shards;
+    struct waker *waker; /* of the processor's thread */
+    uint64_t log_first;  /* the log's oldest offset */
+    const char *program; /* in front of what is said */
+};
+
+/* Handles for `shards` gateways and the processor. */
+MUST_USE enum status index_open(struct index *index, const struct index_options *options,
+                                struct failure *failure);
+/* Move the store out of the way, to DATA/store.damaged-N: the next open builds it again. `why` in
+ * words. */
+MUST_USE enum status index_put_aside(const struct index_options *options, const char *why,
+                                     struct failure *failure);
+/* All rows go to tables; part: as it stands there. */
+MUST_USE enum status index_flush(struct index *index, uint64_t *part, struct failure *failure);
 /* With `flushed` all rows go to tables first: the next start has little to replay. Tolerates a
  * zeroed one. */
 void index_close(struct index *index, bool flushed);

@@ -23,10 +23,13 @@ static uint64_t mono_us(void)
     return system_clock()->vtable->read(system_clock()).mono_us;
 }
 
-/* How long shard 0 may sleep before the log has something to do of itself. */
+/* How long shard 0 may sleep before the log or its upkeep has something to do of itself. */
 static int64_t log_wait_ms(const struct node *node)
 {
     uint64_t due_us = log_deadline_us(&node->log), now_us = mono_us();
+    uint64_t upkeep_us = upkeep_deadline_us(&node->upkeep);
+    if (upkeep_us < due_us)
+        due_us = upkeep_us;
     if (due_us == UINT64_MAX)
         return -1;
     return due_us <= now_us ? 0 : (int64_t)((due_us - now_us + 999) / 1000);
@@ -131,7 +134,8 @@ static enum status failed(const struct node *node, struct failure *failure)
     else
         (void)failure_set(failure, STATUS_IO,
                           "the index in %.80s/store cannot be written or read. Is the disk full or "
-                          "broken? It may be moved away: it is built again from the log",
+                          "broken? It may be moved away: it is built again from the log (parleyctl "
+                          "recover --rebuild)",
                           node->config->data);
     return failure->status;
 }
@@ -162,8 +166,14 @@ static enum status recover(struct node *node, struct failure *failure)
     enum status status = STATUS_OK;
     while (status == STATUS_OK && node->log.state == LOG_RECOVERING) {
         if (log_awaits_part(&node->log)) { /* it is ours */
-            status = index_open(&node->index, node->config, node->shards_count,
-                                &node->shards[0].net.waker, failure);
+            struct index_options options = {.data = node->config->data,
+                                            .large = node->config->store_size != 0,
+                                            .cache_mib = node->config->cache_mib,
+                                            .shards = node->shards_count,
+                                            .waker = &node->shards[0].net.waker,
+                                            .log_first = log_first(&node->log),
+                                            .program = "parleyd"};
+            status = index_open(&node->index, &options, failure);
             if (status == STATUS_OK)
                 log_part(&node->log, node->index.part);
             continue;
@@ -200,6 +210,8 @@ static enum status recover(struct node *node, struct failure *failure)
 static void unreadable_keep(struct node *node)
 {
     quarantine_take(&node->quarantine, node->shards[0].shard.processor.unreadable);
+    if (node->quarantine.uncopied_next != 0)
+        log_spare(&node->log, node->quarantine.uncopied_next - 1);
 }
 
 static enum status replay(struct node *node, struct failure *failure)
@@ -322,6 +334,9 @@ enum status node_open(struct node *node, const struct config *config, struct pos
     if (status == STATUS_OK)
         status = owner_invite(node, failure);
     if (status == STATUS_OK)
+        upkeep_open(&node->upkeep, config, &node->log, &node->index.db,
+                    system_clock()->vtable->read(system_clock()));
+    if (status == STATUS_OK)
         status = posix_admin_open(&node->admin, config->data, &node->shards[0].net.waker, failure);
     if (status == STATUS_OK && config->metrics_listen[0] != '\0')
         status = metrics_page(node, failure);
@@ -411,6 +426,7 @@ static bool turn(struct node *node, bool any)
     desk_turn(node);
     (void)board_meet(&node->shards[0]);
     alarms_tell(node);
+    upkeep_turn(&node->upkeep, system_clock()->vtable->read(system_clock()));
     return any;
 }
 
@@ -433,6 +449,7 @@ static enum status stop(struct node *node, struct failure *failure)
         any = turn(node, any);
     while (connections_of(node) > 0 && mono_us() < end_us && !node_failed(node));
     threads_end(node);
+    upkeep_finish(&node->upkeep);
     log_stop(&node->log);
     end_us = mono_us() + STOP_MS * 1000u;
     while (node->log.state == LOG_READY && mono_us() < end_us) {

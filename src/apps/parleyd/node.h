@@ -26,6 +26,7 @@
 #include "apps/parleyd/data.h"
 #include "apps/parleyd/index.h"
 #include "apps/parleyd/quarantine.h"
+#include "apps/parleyd/upkeep.h"
 #include "runtime/config.h"
 #include "runtime/shard.h"
 
@@ -79,6 +80,7 @@ struct node {
     struct posix_file file;
     struct log log;
     struct index index;
+    struct upkeep upkeep;
     struct ring_links links;
     struct posix_admin admin;
     struct posix_scrape scrape; /* the page of metrics */
@@ -114,6 +116,9 @@ const char *node_read_only(const struct node *node);
 /* Append a new invite; the shard's operator_done says when its secret (22 letters) counts. */
 MUST_USE enum status node_invite(struct node *node, bool owner, uint32_t uses, uint64_t expires_ms,
                                  char secret[32]);
+
+/* What `backup begin`, `backup state` and `backup end` are answered with (desk_backup.c). */
+void desk_backup(struct node *node, const char *what, struct buf *out);
 
 /* One look at the admin socket (desk.c). */
 void desk_turn(struct node *node);

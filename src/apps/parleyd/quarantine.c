@@ -145,6 +145,9 @@ void quarantine_take(struct quarantine *quarantine, const struct lane_unreadable
         quarantine->decoded = at->decoded;
         quarantine->error = error;
         quarantine->copy = folder < 0 ? QUARANTINE_FAILED : copy(quarantine, folder, at);
+        if (quarantine->copy != QUARANTINE_COPIED &&
+            (quarantine->uncopied_next == 0 || quarantine->offset < quarantine->uncopied_next - 1))
+            quarantine->uncopied_next = quarantine->offset + 1;
         quarantine->untold++;
     }
     if (folder >= 0)

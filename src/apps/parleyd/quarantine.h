@@ -26,7 +26,8 @@ struct quarantine {
     size_t bytes;
     bool decoded;
     enum quarantine_copy copy;
-    int error; /* errno, when the copy failed */
+    int error;              /* errno, when the copy failed */
+    uint64_t uncopied_next; /* one past the lowest offset without a copy; 0: none */
     uint64_t untold, told_us;
 };
 
