@@ -17,7 +17,6 @@
 #pragma once
 
 #include "adapters/rocksdb/rocks_store.h"
-#include "runtime/config.h"
 
 #define INDEX_DAMAGED_MAX 9u /* folders put aside; then the operator must look */
 
