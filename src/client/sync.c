@@ -461,6 +461,10 @@ void sync_goaway(struct client *client, const struct pb_goaway *goaway)
         client->stopped = true;
         client->state = PB_CLIENT_STATE_FENCED;
         break;
+    case PB_GOAWAY_REASON_SUSPENDED:
+        client->stopped = true;
+        client->state = PB_CLIENT_STATE_SUSPENDED;
+        break;
     case PB_GOAWAY_REASON_VERSION:
         client->stopped = true;
         client->state = PB_CLIENT_STATE_UPDATE_NEEDED;

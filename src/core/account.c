@@ -24,11 +24,25 @@ static void devices_plan(const struct fold_record *record, struct fold_reads *re
                         record->chats_max != 0 ? record->chats_max : FOLD_CHATS_MAX);
 }
 
+/* The newest list names the devices that may have sessions; its number stands in the head. */
+static void state_plan(const struct fold_record *record, struct fold_reads *reads,
+                       struct arena *arena)
+{
+    struct pb_user_head head = {0};
+    const struct row *row = fold_row(reads, TABLE_USER_HEAD, record->key, NULL, 0);
+    if (reads->rounds == 0)
+        (void)fold_want_get(reads, TABLE_DIR, record->key, NULL, DIR_USER);
+    else if (reads->rounds == 1 && row != NULL &&
+             fold_decode(&pb_user_head_type, row, arena, &head) && head.dl_n > 0)
+        (void)fold_want_get(reads, TABLE_DEVICE_LIST, record->key, NULL, head.dl_n);
+}
+
 void account_plan(const struct fold_record *record, struct fold_reads *reads, struct arena *arena)
 {
     const struct pb_account *account = &record->body->body.account;
     uint8_t key[ID_BYTES];
-    (void)arena;
+    if (account->body_case == PB_ACCOUNT_BODY_STATE)
+        state_plan(record, reads, arena);
     if (reads->rounds > 0)
         return;
     switch (account->body_case) {
@@ -45,12 +59,14 @@ void account_plan(const struct fold_record *record, struct fold_reads *reads, st
         break;
     case PB_ACCOUNT_BODY_VAULT:
     case PB_ACCOUNT_BODY_PASSWORD:
+    case PB_ACCOUNT_BODY_RESET:
         (void)fold_want_get(reads, TABLE_DIR, record->key, NULL, DIR_USER);
         break;
     case PB_ACCOUNT_BODY_INVITE:
         (void)fold_want_get(reads, TABLE_DIR, account->body.invite.invite_hash.at, NULL,
                             DIR_INVITE);
         break;
+    case PB_ACCOUNT_BODY_STATE:
     case PB_ACCOUNT_BODY_NONE:
     default: break;
     }
@@ -231,7 +247,7 @@ static enum pb_error_code list_reason(struct inbox_state *inbox, struct lists *l
                                       struct pb_user_row *user)
 {
     const struct pb_account_device_list *put = &inbox->record->body->body.account.body.device_list;
-    if (!user_read(inbox, user) || !lists_read(inbox, lists))
+    if (!user_read(inbox, user) || user->suspended || !lists_read(inbox, lists))
         return PB_ERROR_CODE_DENIED;
     if (lists->next.n != inbox->head.dl_n + 1)
         return PB_ERROR_CODE_CONFLICT;
@@ -253,15 +269,18 @@ static void device_rows_write(struct inbox_state *inbox, const struct lists *lis
     struct slice user = slice_make(inbox->record->key, ID_BYTES);
     for (uint8_t i = 0; i < lists->next.device_count; i++) {
         const struct devlist_device *device = &lists->next.devices[i];
-        struct pb_device_row row = {user, slice_make(device->sigpub, 32), device->added_n, 0};
+        struct pb_device_row row = {
+            .user_id = user, .sigpub = slice_make(device->sigpub, 32), .added_n = device->added_n};
         dir_put(inbox, device->id, DIR_DEVICE, pb_device_row_pack_v1(&row, inbox->arena));
     }
     for (uint8_t i = 0; lists->has_prev && i < lists->prev.device_count; i++) {
         const struct devlist_device *device = &lists->prev.devices[i];
         if (devlist_find(&lists->next, device->id) != NULL)
             continue;
-        struct pb_device_row row = {user, slice_make(device->sigpub, 32), device->added_n,
-                                    lists->next.n};
+        struct pb_device_row row = {.user_id = user,
+                                    .sigpub = slice_make(device->sigpub, 32),
+                                    .added_n = device->added_n,
+                                    .removed_n = lists->next.n};
         dir_put(inbox, device->id, DIR_DEVICE, pb_device_row_pack_v1(&row, inbox->arena));
     }
 }
@@ -357,6 +376,8 @@ static void password_apply(struct inbox_state *inbox)
         return;
     }
     user.password_hash = inbox->record->body->body.account.body.password.password_hash;
+    user.reset_hash = SLICE_EMPTY;
+    user.reset_until_ms = 0;
     dir_put(inbox, inbox->record->key, DIR_USER, pb_user_row_pack_v1(&user, inbox->arena));
     inbox_head_write(inbox);
     answer(inbox, PB_ERROR_CODE_NONE, 0);
@@ -382,6 +403,72 @@ static void invite_apply(struct inbox_state *inbox)
     answer(inbox, PB_ERROR_CODE_NONE, 0);
 }
 
+/* ---- the operator's ---- */
+
+/* Every device of the newest list: marked, and, if it may have no session, told to its gateway. */
+static void state_devices(struct inbox_state *inbox, bool suspended)
+{
+    struct devlist *list = ARENA_NEW(inbox->arena, struct devlist);
+    struct pb_device_list_row stored;
+    const struct row *row =
+        fold_row(inbox->reads, TABLE_DEVICE_LIST, inbox->record->key, NULL, inbox->head.dl_n);
+    if (list == NULL || row == NULL ||
+        !fold_decode(&pb_device_list_row_type, row, inbox->arena, &stored) ||
+        devlist_read(stored.dl, list) != STATUS_OK)
+        return;
+    uint8_t(*told)[ID_BYTES] = arena_array(inbox->arena, list->device_count + 1u, ID_BYTES);
+    for (uint8_t i = 0; told != NULL && i < list->device_count; i++) {
+        const struct devlist_device *device = &list->devices[i];
+        struct pb_device_row is = {.user_id = slice_make(inbox->record->key, ID_BYTES),
+                                   .sigpub = slice_make(device->sigpub, 32),
+                                   .added_n = device->added_n,
+                                   .suspended = suspended};
+        dir_put(inbox, device->id, DIR_DEVICE, pb_device_row_pack_v1(&is, inbox->arena));
+        memcpy(told[i], device->id, ID_BYTES);
+    }
+    if (!suspended || told == NULL)
+        return;
+    inbox->out->revoked = (const uint8_t(*)[ID_BYTES])told;
+    inbox->out->revoked_count = list->device_count;
+    inbox->out->revoked_suspended = true;
+}
+
+static void state_apply(struct inbox_state *inbox)
+{
+    const struct pb_account_state *asked = &inbox->record->body->body.account.body.state;
+    struct pb_user_row user;
+    if (!user_read(inbox, &user)) {
+        answer(inbox, PB_ERROR_CODE_NOT_FOUND, 0);
+        return;
+    }
+    state_devices(inbox, asked->suspended || asked->closed);
+    user.suspended = asked->suspended || asked->closed;
+    user.closed = asked->closed;
+    if (asked->closed) { /* what it could sign in with, and its keys that lie here */
+        struct pb_vault_row empty = {.ver = inbox->head.vault_ver};
+        user.password_hash = user.reset_hash = SLICE_EMPTY;
+        dir_put(inbox, inbox->record->key, DIR_VAULT, pb_vault_row_pack_v1(&empty, inbox->arena));
+    }
+    dir_put(inbox, inbox->record->key, DIR_USER, pb_user_row_pack_v1(&user, inbox->arena));
+    inbox_head_write(inbox);
+    answer(inbox, PB_ERROR_CODE_NONE, 0);
+}
+
+static void reset_apply(struct inbox_state *inbox)
+{
+    const struct pb_account_reset *asked = &inbox->record->body->body.account.body.reset;
+    struct pb_user_row user;
+    if (!user_read(inbox, &user)) {
+        answer(inbox, PB_ERROR_CODE_NOT_FOUND, 0);
+        return;
+    }
+    user.reset_hash = asked->secret_hash;
+    user.reset_until_ms = asked->until_ms;
+    dir_put(inbox, inbox->record->key, DIR_USER, pb_user_row_pack_v1(&user, inbox->arena));
+    inbox_head_write(inbox);
+    answer(inbox, PB_ERROR_CODE_NONE, 0);
+}
+
 enum status account_apply(struct inbox_state *inbox)
 {
     switch (inbox->record->body->body.account.body_case) {
@@ -390,6 +477,8 @@ enum status account_apply(struct inbox_state *inbox)
     case PB_ACCOUNT_BODY_VAULT: vault_apply(inbox); break;
     case PB_ACCOUNT_BODY_PASSWORD: password_apply(inbox); break;
     case PB_ACCOUNT_BODY_INVITE: invite_apply(inbox); break;
+    case PB_ACCOUNT_BODY_STATE: state_apply(inbox); break;
+    case PB_ACCOUNT_BODY_RESET: reset_apply(inbox); break;
     case PB_ACCOUNT_BODY_NONE:
     default: inbox->out->verdict = FOLD_UNREADABLE; break;
     }
@@ -398,6 +487,7 @@ enum status account_apply(struct inbox_state *inbox)
 
 void account_replay(struct inbox_state *inbox)
 {
-    if (inbox->record->body->body.account.body_case == PB_ACCOUNT_BODY_DEVICE_LIST)
+    const struct pb_account *account = &inbox->record->body->body.account;
+    if (account->body_case == PB_ACCOUNT_BODY_DEVICE_LIST)
         removals_tell(inbox);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * account.h: ACCOUNT records in the inbox fold: sign-up, device list, vault, password, invites.
+ * account.h: ACCOUNT records in the inbox fold: sign-up, device list, vault, password, invites;
+ * and the operator's: state (suspended, closed) and reset.
  * Invariants: each is compare-and-set on a number of the user's head, so that a repeat changes
  * nothing;
  * directory rows come first, the head last; a row that carries this record's own stamp was written

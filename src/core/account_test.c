@@ -286,7 +286,7 @@ static struct slice usual_account(void)
     struct pb_user_chat in = {1, 1, 1};
     assert_int_equal(sign_up(alice, "alice", SLICE_EMPTY), PB_ERROR_CODE_NONE);
     assert_int_equal(sign_up(bob, "bob", SLICE_EMPTY), PB_ERROR_CODE_NONE);
-    struct pb_device_row row = {id(bob), SLICE_EMPTY, 1, 0};
+    struct pb_device_row row = {.user_id = id(bob), .added_n = 1};
     static const uint8_t sigpub[32] = {9};
     row.sigpub = SLICE_OF(sigpub);
     rig_put(&rig, row_key_make(TABLE_DIR, laptop, NULL, DIR_DEVICE), 1,
@@ -434,16 +434,120 @@ static void a_closed_account_takes_nothing(void **state)
     assert_int_equal(answer(alice, &put), PB_ERROR_CODE_DENIED);
 }
 
+/* ---- the operator's ---- */
+
+/* Without an origin: nobody is answered. */
+static enum fold_verdict state_set(bool suspended, bool closed)
+{
+    struct pb_record record = account_of(PB_ACCOUNT_BODY_STATE);
+    record.body.account.has_origin = false;
+    record.body.account.body.state = (struct pb_account_state){suspended, closed};
+    enum fold_verdict verdict = rig_fold(&rig, TOPIC_DELIVERIES, alice, &record);
+    assert_false(rig.out.answered);
+    return verdict;
+}
+
+static struct pb_user_row user_now(void)
+{
+    struct pb_user_row user = {0};
+    const struct row *row = rig_row(&rig, TABLE_DIR, alice, NULL, DIR_USER);
+    assert_true(fold_decode(&pb_user_row_type, row, &rig.arena, &user));
+    return user;
+}
+
+static struct pb_device_row device_now(const uint8_t *device)
+{
+    struct pb_device_row is = {0};
+    const struct row *row = rig_row(&rig, TABLE_DIR, device, NULL, DIR_DEVICE);
+    assert_true(fold_decode(&pb_device_row_type, row, &rig.arena, &is));
+    return is;
+}
+
+static void a_suspension_reaches_every_device_and_ends(void **state)
+{
+    static const uint8_t fresh[ID_BYTES] = {14};
+    const struct list_case more = {
+        .n = 2, .devices = {phone, fresh}, .removed = tablet, .second = true};
+    (void)state;
+    assert_int_equal(state_set(true, false), FOLD_REFUSED); /* nobody there */
+    struct slice before = usual_account();
+    struct pb_device_row was = device_now(phone);
+    assert_int_equal(state_set(true, false), FOLD_APPLIED);
+    assert_true(user_now().suspended && !user_now().closed);
+    assert_true(device_now(phone).suspended && device_now(tablet).suspended);
+    assert_true(rig.out.revoked_suspended);
+    assert_int_equal(rig.out.revoked_count, 2);
+    assert_memory_equal(rig.out.revoked[0], phone, ID_BYTES);
+    assert_memory_equal(rig.out.revoked[1], tablet, ID_BYTES);
+    assert_int_equal(rig.out.emissions_count, 0); /* no chat learns of it */
+    assert_int_equal(put_list(alice, list_of(&more, before), phone), PB_ERROR_CODE_DENIED);
+    assert_int_equal(state_set(false, false), FOLD_APPLIED);
+    assert_false(user_now().suspended);
+    assert_int_equal(rig.out.revoked_count, 0);
+    struct pb_device_row is = device_now(phone);
+    assert_false(is.suspended);
+    assert_int_equal(is.added_n, was.added_n);
+    assert_true(slice_equal(is.sigpub, was.sigpub) && slice_equal(is.user_id, was.user_id));
+    assert_int_equal(put_list(alice, list_of(&more, before), phone), PB_ERROR_CODE_NONE);
+}
+
+static void a_closing_takes_secrets_and_cannot_be_undone(void **state)
+{
+    (void)state;
+    (void)usual_account();
+    struct pb_record put = account_of(PB_ACCOUNT_BODY_VAULT);
+    put.body.account.body.vault = (struct pb_account_vault){1, slice_text("sealed")};
+    assert_int_equal(answer(alice, &put), PB_ERROR_CODE_NONE);
+    assert_int_equal(state_set(true, true), FOLD_APPLIED);
+    assert_true(user_now().closed && user_now().suspended);
+    assert_int_equal(user_now().password_hash.bytes, 0);
+    assert_true(device_now(phone).suspended);
+    struct pb_vault_row vault;
+    const struct row *row = rig_row(&rig, TABLE_DIR, alice, NULL, DIR_VAULT);
+    assert_true(fold_decode(&pb_vault_row_type, row, &rig.arena, &vault));
+    assert_int_equal(vault.blob.bytes, 0);
+    assert_int_equal(state_set(false, false), FOLD_REFUSED);
+    assert_true(user_now().closed && device_now(phone).suspended);
+    static const uint8_t carl[ID_BYTES] = {3};
+    assert_int_equal(sign_up(carl, "alice", SLICE_EMPTY), PB_ERROR_CODE_NAME_TAKEN);
+}
+
+static void a_reset_stands_until_a_new_password(void **state)
+{
+    static const uint8_t hash[SHA256_BYTES] = {9};
+    (void)state;
+    (void)usual_account();
+    struct pb_record record = account_of(PB_ACCOUNT_BODY_RESET);
+    record.body.account.body.reset =
+        (struct pb_account_reset){slice_make(hash, SHA256_BYTES), 5000};
+    assert_int_equal(answer(alice, &record), PB_ERROR_CODE_NONE);
+    assert_memory_equal(user_now().reset_hash.at, hash, SHA256_BYTES);
+    assert_int_equal(user_now().reset_until_ms, 5000);
+    assert_true(user_now().password_hash.bytes > 0); /* the old one still opens */
+    struct pb_record set = account_of(PB_ACCOUNT_BODY_PASSWORD);
+    set.body.account.body.password.password_hash = slice_text("$argon2id$new");
+    assert_int_equal(answer(alice, &set), PB_ERROR_CODE_NONE);
+    assert_int_equal(user_now().reset_hash.bytes, 0);
+    assert_int_equal(user_now().reset_until_ms, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(every_refusal_of_a_sign_up),          TEST(a_sign_up_cut_short_takes_no_second_use),
-        TEST(a_vault_is_compare_and_set),          TEST(a_password_needs_a_user),
-        TEST(every_refusal_of_a_device_list),      TEST(a_list_needs_its_user),
-        TEST(an_account_has_so_many_devices_ever), TEST(a_removal_is_told_again_when_replayed),
+        TEST(every_refusal_of_a_sign_up),
+        TEST(a_sign_up_cut_short_takes_no_second_use),
+        TEST(a_vault_is_compare_and_set),
+        TEST(a_password_needs_a_user),
+        TEST(every_refusal_of_a_device_list),
+        TEST(a_list_needs_its_user),
+        TEST(an_account_has_so_many_devices_ever),
+        TEST(a_removal_is_told_again_when_replayed),
         TEST(a_closed_account_takes_nothing),
+        TEST(a_suspension_reaches_every_device_and_ends),
+        TEST(a_closing_takes_secrets_and_cannot_be_undone),
+        TEST(a_reset_stands_until_a_new_password),
     };
     crypto_sign_keypair(keys.aik, keys.aik_secret);
     crypto_sign_keypair(keys.dsk, keys.dsk_secret);

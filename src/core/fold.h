@@ -117,6 +117,7 @@ struct fold_outcome {
     /* Inbox: devices of this user that no longer have a session. */
     const uint8_t (*revoked)[ID_BYTES];
     size_t revoked_count;
+    bool revoked_suspended; /* not signed out, but suspended: they keep what they have */
 };
 
 /* Add to `reads` what is wanted next, given what was read; true if something was added. */

@@ -230,7 +230,10 @@ static void on_rpc(struct step *step)
         break;
     case PB_RPC_BODY_REVOKE:
         if (device)
-            step_goaway(step, PB_GOAWAY_REASON_SIGNED_OUT, 0);
+            step_goaway(step,
+                        rpc->body.revoke.suspended ? PB_GOAWAY_REASON_SUSPENDED
+                                                   : PB_GOAWAY_REASON_SIGNED_OUT,
+                        0);
         break;
     case PB_RPC_BODY_OUTCOME: on_outcome(step, &rpc->body.outcome); break;
     case PB_RPC_BODY_NONE:

@@ -20,6 +20,9 @@
 #define ATTACH_RETRY_MS 2000u
 #define SECRET_BYTES    16u
 
+/* In the seq of a LOGIN's ticket, and of a PASSWORD_SET's. */
+enum { LOGIN_SUSPENDED = 1, LOGIN_RESET = 2 };
+
 static bool busy_signing_in(struct step *step, uint32_t req)
 {
     if (!step->session->signing_in)
@@ -116,6 +119,18 @@ void register_on_outcome(struct step *step, const struct pb_outcome *outcome)
     }
 }
 
+/* Is `password` the secret of a reset that the operator made (parleyctl users reset-link)? It is as
+ * long as a key, so its hash needs no salt and no time. */
+static bool reset_opens(const struct step *step, const struct pb_user_row *user,
+                        struct slice password)
+{
+    uint8_t hash[SHA256_BYTES];
+    if (user->reset_hash.bytes != SHA256_BYTES || step->event->now_ms >= user->reset_until_ms)
+        return false;
+    crypto_sha256(&password, 1, hash);
+    return slice_equal(user->reset_hash, SLICE_OF(hash));
+}
+
 /* ---- LOGIN: name → user → password; every road ends after one hash, with one answer ---- */
 
 void login_on_frame(struct step *step, const struct pb_frame *frame)
@@ -151,6 +166,8 @@ void login_on_rows(struct step *step)
     (void)step_row_message(step, step_row(step, 0, 1), &pb_user_head_type, &head);
     ticket.a = head.dl_n;
     ticket.b = head.vault_ver;
+    ticket.seq = (known && user.suspended ? LOGIN_SUSPENDED : 0) |
+                 (known && reset_opens(step, &user, frame.body.login.password) ? LOGIN_RESET : 0);
     step_verify(step, frame.body.login.password, known ? user.password_hash : SLICE_EMPTY, ticket,
                 step->event->held);
 }
@@ -162,13 +179,19 @@ void login_on_hashed(struct step *step)
     session->signing_in = false;
     if (session->state != SESSION_WELCOMED)
         return;
-    if (!step->event->match || id_is_zero(ticket->id)) {
+    bool right = step->event->match || (ticket->seq & LOGIN_RESET) != 0;
+    if (!right || id_is_zero(ticket->id)) {
         step_note(step, NOTE_PASSWORD_WRONG);
         step_error(step, ticket->req, PB_ERROR_CODE_AUTH);
         return;
     }
-    step_note(step, NOTE_PASSWORD_RIGHT);
     step_rate_back(step, step->event->held);
+    if (ticket->seq & LOGIN_SUSPENDED) { /* said to nobody who does not know the password */
+        step_note(step, NOTE_SUSPENDED);
+        step_error(step, ticket->req, PB_ERROR_CODE_SUSPENDED);
+        return;
+    }
+    step_note(step, NOTE_PASSWORD_RIGHT);
     memcpy(session->user.at, ticket->id, ID_BYTES);
     grant(step, ticket->req, ticket->a, ticket->b);
 }
@@ -254,8 +277,9 @@ void hello_on_rows(struct step *step)
         step_error(step, frame.req, PB_ERROR_CODE_AUTH);
         return;
     }
-    if (row.removed_n != 0) {
-        step_goaway(step, PB_GOAWAY_REASON_SIGNED_OUT, 0);
+    if (row.removed_n != 0 || row.suspended) {
+        step_goaway(
+            step, row.removed_n != 0 ? PB_GOAWAY_REASON_SIGNED_OUT : PB_GOAWAY_REASON_SUSPENDED, 0);
         return;
     }
     (void)id_take(session->user.at, row.user_id);
@@ -301,8 +325,10 @@ static void attached_again(struct step *step, const struct pb_attached *attached
 void hello_on_attached(struct step *step, const struct pb_attached *attached)
 {
     struct session *session = step->session;
-    if (attached->signed_out) {
-        step_goaway(step, PB_GOAWAY_REASON_SIGNED_OUT, 0);
+    if (attached->signed_out || attached->suspended) {
+        step_goaway(step,
+                    attached->suspended ? PB_GOAWAY_REASON_SUSPENDED : PB_GOAWAY_REASON_SIGNED_OUT,
+                    0);
         return;
     }
     if (attached->refused && session->state == SESSION_LIVE) {
@@ -434,7 +460,9 @@ void password_set_on_rows(struct step *step)
     if (!step_held_frame(step, &frame))
         return;
     (void)step_row_message(step, step_row(step, 0, 0), &pb_user_row_type, &user);
-    step_verify(step, frame.body.password_set.old_password, user.password_hash, step->event->ticket,
+    struct ticket ticket = step->event->ticket;
+    ticket.seq = reset_opens(step, &user, frame.body.password_set.old_password) ? LOGIN_RESET : 0;
+    step_verify(step, frame.body.password_set.old_password, user.password_hash, ticket,
                 step->event->held);
 }
 
@@ -444,7 +472,7 @@ void password_set_on_hashed(struct step *step)
     struct pb_frame frame;
     if (!step_held_frame(step, &frame))
         return;
-    if (ticket.round == 0 && !step->event->match) {
+    if (ticket.round == 0 && !step->event->match && (ticket.seq & LOGIN_RESET) == 0) {
         step_error(step, ticket.req, PB_ERROR_CODE_AUTH);
         return;
     }

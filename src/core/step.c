@@ -78,6 +78,8 @@ void step_goaway(struct step *step, enum pb_goaway_reason reason, uint64_t retry
         step_note(step, NOTE_FENCED);
     if (reason == PB_GOAWAY_REASON_SIGNED_OUT)
         step_note(step, NOTE_REMOVED);
+    if (reason == PB_GOAWAY_REASON_SUSPENDED)
+        step_note(step, NOTE_SUSPENDED);
     step_send(step, &frame);
     step_close(step, 1000, "goaway");
 }

@@ -255,6 +255,10 @@ void live_on_folded(struct live *live, const uint8_t user[ID_BYTES],
                     const struct fold_outcome *outcome)
 {
     uint32_t at = user_first(live, user);
+    for (size_t i = 0; outcome->revoked_count > 0 && i < LIVE_JOBS; i++) {
+        struct live_job *job = &live->jobs[i]; /* it read what stood before */
+        job->revoked = job->revoked || removed(outcome, job->attach.device);
+    }
     while (at != LIVE_NONE) {
         struct live_device *device = &live->devices[at];
         uint32_t next = device->next_of_user;
@@ -265,6 +269,7 @@ void live_on_folded(struct live *live, const uint8_t user[ID_BYTES],
         if (removed(outcome, device->is.device)) {
             struct pb_rpc rpc = {.body_case = PB_RPC_BODY_REVOKE};
             rpc.body.revoke.session = device->is.session;
+            rpc.body.revoke.suspended = outcome->revoked_suspended;
             live_send(live, device->is.gateway, device->is.shard, &rpc);
             device_drop(live, at);
         } else if (outcome->deliver_useq > 0) {

@@ -74,6 +74,7 @@ struct live_receipt {
 struct live_job {
     enum live_state state;
     bool in_flight, again; /* store: under way; to be repeated */
+    bool revoked;          /* its device, while an attach is at work: it is read again */
     struct live_attach attach;
     uint32_t device;
     struct arena arena;

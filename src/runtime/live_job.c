@@ -75,6 +75,7 @@ static void attach_begin(struct live *live, struct live_job *job)
     job->state = LIVE_ATTACH_READ;
     job->device = LIVE_NONE;
     job->answer = (struct pb_attached){0};
+    job->revoked = false;
     job->keys[0] = row_key_make(TABLE_USER_HEAD, job->attach.user, NULL, 0);
     job->keys[1] = row_key_make(TABLE_CURSOR, job->attach.user, job->attach.device, 0);
     job->keys[2] = row_key_make(TABLE_DIR, job->attach.device, NULL, DIR_DEVICE);
@@ -99,11 +100,22 @@ static bool device_listed(struct live_job *job, const struct row *row)
            device.removed_n == 0 && memcmp(device.user_id.at, job->attach.user, ID_BYTES) == 0;
 }
 
+static bool device_suspended(struct live_job *job, const struct row *row)
+{
+    struct pb_device_row device;
+    return row->found && fold_decode(&pb_device_row_type, row, &job->arena, &device) &&
+           device.suspended;
+}
+
 static void attach_decide(struct live *live, struct live_job *job)
 {
     const struct row *rows = job->request.rows;
     struct pb_user_head head = {0};
     uint32_t at = live_find(live, job->attach.device);
+    if (job->revoked) {
+        attach_begin(live, job);
+        return;
+    }
     uint64_t last = rows[1].columns[CURSOR_CONN];
     if (at != LIVE_NONE && live->devices[at].is.conn > last)
         last = live->devices[at].is.conn;
@@ -118,12 +130,13 @@ static void attach_decide(struct live *live, struct live_job *job)
     job->answer.settings_ver = head.settings_ver;
     job->answer.contacts_ver = head.contacts_ver;
     job->answer.signed_out = !device_listed(job, &rows[2]);
+    job->answer.suspended = device_suspended(job, &rows[2]);
     bool same = job->attach.again && job->attach.conn == last;
     job->answer.refused = job->attach.conn <= last && !same;
     job->answer.last_conn = last;
     if (rolled_back(live, &job->attach, head.useq))
         live->read_only = true;
-    if (job->answer.signed_out || job->answer.refused) {
+    if (job->answer.signed_out || job->answer.suspended || job->answer.refused) {
         answer(live, job);
         live_job_end(live, job);
         return;
@@ -136,6 +149,11 @@ static void attach_decide(struct live *live, struct live_job *job)
 static void attach_finish(struct live *live, struct live_job *job)
 {
     uint32_t at = live_find(live, job->attach.device);
+    if (job->revoked) {
+        job->attach.again = true; /* its conn is stored by now */
+        attach_begin(live, job);
+        return;
+    }
     if (at != LIVE_NONE) {
         struct live_attach *is = &live->devices[at].is;
         if (is->conn > job->attach.conn) { /* another one was faster */

@@ -69,7 +69,8 @@ static void get(const struct row_key *key, struct row *row)
         row->columns[MARK_DELIVERED] = marks[key->a[0]];
     } else {
         static const uint8_t sigpub[32] = {9};
-        struct pb_device_row device = {slice_make(bob, ID_BYTES), SLICE_OF(sigpub), 1, 0};
+        struct pb_device_row device = {
+            .user_id = slice_make(bob, ID_BYTES), .sigpub = SLICE_OF(sigpub), .added_n = 1};
         assert_int_equal(key->table, TABLE_DIR);
         row->value = pb_device_row_pack_v1(&device, &arena);
     }

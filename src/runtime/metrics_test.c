@@ -73,13 +73,13 @@ static void a_step_is_counted(void **state)
 static void names_stand_at_their_values(void **state)
 {
     (void)state;
-    metrics.errors[PB_ERROR_CODE_PASSWORD_WEAK] = 5;
+    metrics.errors[PB_ERROR_CODE_SUSPENDED] = 5;
     metrics.errors[PB_ERROR_CODE_GONE] = 6; /* has no name */
     metrics.accounts[NOTES - 1] = 7;
     metrics.rate_refused[RATE_CLASSES - 1] = 8;
     values.limit_used[LIMIT_GAUGES - 1] = 9;
     write_text();
-    assert_says("parley_errors_total{code=\"PASSWORD_WEAK\"} 5\n");
+    assert_says("parley_errors_total{code=\"SUSPENDED\"} 5\n");
     assert_says("parley_errors_total{code=\"51\"} 6\n");
     assert_says("parley_account_events_total{event=\"invite_wrong\"} 7\n");
     assert_says("parley_rate_refused_total{class=\"invite_guess\"} 8\n");

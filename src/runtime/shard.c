@@ -20,6 +20,7 @@ static bool turn_bus(struct shard *shard)
         if (event->kind == BUS_APPENDED && event->token == SHARD_OPERATOR_TOKEN) {
             shard->operator_done = true;
             shard->operator_status = event->status;
+            shard->operator_offset = event->offset;
             continue;
         }
         if (event->kind == BUS_FAILED)

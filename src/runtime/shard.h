@@ -27,7 +27,8 @@ struct shard {
     struct rpc_event rpc_events[SHARD_EVENTS];
     bool failed;                 /* the log or a store cannot go on: the process must stop */
     bool operator_done;          /* shard_operate: the append came back, … */
-    enum status operator_status; /* … so */
+    enum status operator_status; /* … so … */
+    uint64_t operator_offset;    /* … there */
 };
 
 struct shard_options {

@@ -242,7 +242,7 @@ static void a_proven_cursor_above_the_head_is_a_rollback(void **state)
 static void fence_and_revoke_say_goodbye(void **state)
 {
     (void)state;
-    for (int revoke = 0; revoke < 2; revoke++) {
+    for (int revoke = 0; revoke < 3; revoke++) {
         struct rig *rig = rig_new();
         rig_live(rig, 0, 0);
         struct pb_rpc rpc = {.body_case = PB_RPC_BODY_FENCE};
@@ -252,9 +252,13 @@ static void fence_and_revoke_say_goodbye(void **state)
         rpc.body.fence.conn = 6;
         if (revoke)
             rpc = (struct pb_rpc){.body_case = PB_RPC_BODY_REVOKE};
+        if (revoke)
+            rpc.body.revoke.suspended = revoke == 2;
         rig_rpc(rig, &rpc);
         assert_int_equal(rig_last(rig, PB_FRAME_BODY_GOAWAY)->body.goaway.reason,
-                         revoke ? PB_GOAWAY_REASON_SIGNED_OUT : PB_GOAWAY_REASON_FENCED);
+                         revoke == 2   ? PB_GOAWAY_REASON_SUSPENDED
+                         : revoke == 1 ? PB_GOAWAY_REASON_SIGNED_OUT
+                                       : PB_GOAWAY_REASON_FENCED);
         assert_int_equal(rig->close_code, 1000);
         rig_free(rig);
     }

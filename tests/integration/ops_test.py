@@ -1,12 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator sees and does: metrics as a real parser reads them, on the page and by the tool.
+"""What an operator sees and does: metrics as a real parser reads them, on the page and by the
+tool; acts on accounts, each with its reason in the audit log.
 usage: ops_test.py PARLEYD PARLEYCTL PARLEY PLANT_RECORD [unittest arguments]"""
+import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
+import time
 import unittest
 import urllib.error
 import urllib.request
@@ -134,6 +138,125 @@ class Metrics(Operator):
             name, kind = line.split(" ", 2)[:2]
             self.assertTrue(any(one.startswith(name) for one in told), name)
             self.assertIn(f"`{name}`", manual)
+
+
+class Acts(Operator):
+    def act(self, *words, code=0):
+        done = self.ctl(*words)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout.strip()
+
+    def login(self, server, password, code=0, profile="other"):
+        read_end, write_end = os.pipe()
+        os.write(write_end, (password + "\n").encode())
+        os.close(write_end)
+        done = subprocess.run(
+            [rig.parley, "--profile", profile, "login", "--server",
+             f"http://127.0.0.1:{server.port}", "--username", "bob", "--password-fd",
+             str(read_end)], capture_output=True, text=True, timeout=rig.DEADLINE,
+            pass_fds=[read_end],
+            env={**os.environ, "HOME": self.folder, "XDG_DATA_HOME": self.folder})
+        os.close(read_end)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stderr
+
+    def audit(self):
+        with open(os.path.join(self.data, "audit.log"), encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    def test_a_suspension_ends_sessions_and_is_undone(self):
+        server = self.two()
+        follower = subprocess.Popen(
+            [rig.parley, "--profile", "bob", "receive", "--follow"], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "HOME": self.folder, "XDG_DATA_HOME": self.folder})
+        self.addCleanup(follower.kill)
+        self.send("before", "delivered")
+        begun = time.monotonic()
+        self.act("users", "suspend", "bob", "--reason", 'spam "to all"')
+        _, said = follower.communicate(timeout=rig.DEADLINE)
+        self.assertLess(time.monotonic() - begun, 2)
+        self.assertEqual(follower.returncode, 4, said)
+        self.assertIn("the operator of the server suspended this account", said)
+        self.assertIn("suspended this account", self.login(server, rig.PASSWORD, code=4))
+        self.assertIn("username or the password is wrong", self.login(server, "not this one", 4))
+        self.send("meanwhile")  # nobody is told, nothing is lost
+        users = {one["username"]: one for one in
+                 map(json.loads, self.act("users", "list", "--json").splitlines())}
+        self.assertEqual(users["bob"]["state"], "suspended")
+        self.assertEqual(users["alice"]["state"], "active")
+        self.assertEqual(server.stop(signal.SIGKILL), -9)  # a record of the log, so it stays
+        server = self.start("--register-burst", "0", listen=f"127.0.0.1:{server.port}")
+        self.parley("--profile", "bob", "receive", code=4)
+        self.act("users", "unsuspend", "bob", "--reason", "it was a mistake")
+        self.assertIn("meanwhile", self.parley("--profile", "bob", "receive"))
+        self.login(server, rig.PASSWORD)
+        lines = self.audit()
+        self.assertEqual([(one["act"], one["reason"]) for one in lines],
+                         [("suspend", 'spam "to all"'), ("unsuspend", "it was a mistake")])
+        self.assertEqual({one["user"] for one in lines}, {users["bob"]["user_id"]})
+        self.assertEqual(lines[0]["uid"], os.getuid())
+        self.assertEqual(os.stat(os.path.join(self.data, "audit.log")).st_mode & 0o777, 0o600)
+
+    def test_a_deletion_is_for_good(self):
+        server = self.two()
+        self.act("users", "delete", "bob", "--reason", "asked for by letter")
+        self.parley("--profile", "bob", "receive", code=4)
+        self.assertIn("wrong", self.login(server, rig.PASSWORD, code=4))
+        for verb in ("unsuspend", "reset-link", "suspend"):
+            self.act("users", verb, "bob", "--reason", "second thoughts", code=1)
+        invite = self.ctl("invite").stdout.strip()
+        self.assertEqual(self.register(server, "bob2", invite).returncode, 0)
+        self.assertEqual(len(self.audit()), 1)  # what was refused was not done
+
+    def test_a_reset_secret_opens_until_a_password_is_set(self):
+        server = self.two()
+        secret = self.act("users", "reset-link", "bob", "--reason", "forgot it")
+        self.assertRegex(secret, r"^[A-Za-z0-9_-]{22}$")
+        self.login(server, "a" * 22, code=4, profile="guess")
+        self.login(server, secret, profile="first")
+        self.login(server, rig.PASSWORD, profile="second")  # the old one is not lost by it
+        read_end, write_end = os.pipe()
+        os.write(write_end, f"{secret}\na quite new password\n".encode())
+        os.close(write_end)
+        done = subprocess.run(
+            [rig.parley, "--profile", "first", "password", "--password-fd", str(read_end)],
+            capture_output=True, text=True, pass_fds=[read_end], timeout=rig.DEADLINE,
+            env={**os.environ, "HOME": self.folder, "XDG_DATA_HOME": self.folder})
+        os.close(read_end)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for text, code in ((secret, 4), (rig.PASSWORD, 4), ("a quite new password", 0)):
+            self.login(server, text, code=code, profile="third")
+        self.assertNotIn(secret, json.dumps(self.audit()))
+
+    def test_what_is_refused_is_refused_in_words(self):
+        self.two()
+        for words, code, text in (
+                (("users", "suspend", "bob"), 2, "--reason"),
+                (("users", "suspend", "bob", "--reason", "x"), 1, "3 to 200 bytes"),
+                (("users", "suspend", "bob", "--reason", "x" * 201), 1, "3 to 200 bytes"),
+                (("users", "suspend", "nobody", "--reason", "why not"), 1, "nobody has this"),
+                (("users", "rename", "bob", "--reason", "why not"), 2, "not understood"),
+                (("drain",), 2, "--reason")):
+            done = self.ctl(*words)
+            self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+            self.assertIn(text, done.stderr)
+        self.assertFalse(os.path.exists(os.path.join(self.data, "audit.log")))
+
+    def test_drain_waits_until_the_log_is_sealed(self):
+        server = self.two()
+        follower = subprocess.Popen(
+            [rig.parley, "--profile", "bob", "receive", "--follow", "--timeout", "20"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "HOME": self.folder, "XDG_DATA_HOME": self.folder})
+        self.addCleanup(follower.communicate)
+        self.addCleanup(follower.kill)
+        self.send("before", "delivered")
+        self.assertIn("sealed", self.act("drain", "--reason", "a new kernel"))
+        self.assertEqual(server.process.wait(rig.DEADLINE), 0)
+        self.assertIn("the log is sealed", server.errors())
+        self.assertEqual(self.audit()[0]["act"], "drain")
+        self.act("drain", "--reason", "again", code=3)
 
 
 if __name__ == "__main__":

@@ -191,7 +191,10 @@ static void give(enum topic topic, const uint8_t *key, const struct pb_record *r
 static void give_device(const uint8_t *user, const uint8_t *device, uint64_t removed_n)
 {
     static const uint8_t key[32] = {9};
-    struct pb_device_row row = {slice_make(user, ID_BYTES), SLICE_OF(key), 1, removed_n};
+    struct pb_device_row row = {.user_id = slice_make(user, ID_BYTES),
+                                .sigpub = SLICE_OF(key),
+                                .added_n = 1,
+                                .removed_n = removed_n};
     struct row_write write = {ROW_PUT,
                               row_key_make(TABLE_DIR, device, NULL, DIR_DEVICE),
                               1 + removed_n,

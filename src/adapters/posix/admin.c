@@ -47,12 +47,14 @@ static bool send_all(int fd, struct slice bytes)
 
 /* ---- the thread ---- */
 
-static bool may_ask(int fd)
+static bool may_ask(int fd, uint32_t *uid)
 {
     struct ucred peer;
     socklen_t bytes = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
-           (peer.uid == geteuid() || peer.uid == 0);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0)
+        return false;
+    *uid = peer.uid;
+    return peer.uid == geteuid() || peer.uid == 0;
 }
 
 static bool line_read(int fd, char line[ADMIN_LINE_BYTES])
@@ -74,7 +76,7 @@ static bool line_read(int fd, char line[ADMIN_LINE_BYTES])
 static void serve_one(struct posix_admin *admin, int fd)
 {
     deadlines(fd);
-    if (!may_ask(fd)) {
+    if (!may_ask(fd, &admin->uid)) {
         (void)send_all(fd,
                        SLICE_LITERAL("error DENIED only the owner of the server may ask\nend\n"));
         return;

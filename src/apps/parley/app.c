@@ -159,6 +159,10 @@ static enum app_exit state_ending(struct app *app)
     case PB_CLIENT_STATE_FENCED:
         app_say(app, "this device is connected from elsewhere: was the profile copied?");
         return APP_FAILURE;
+    case PB_CLIENT_STATE_SUSPENDED:
+        app_say(app, "the operator of the server suspended this account; nothing here was deleted. "
+                     "Ask whoever runs the server");
+        return APP_AUTH;
     case PB_CLIENT_STATE_CLONED:
         app_say(
             app,

@@ -55,6 +55,8 @@ static const struct {
     const char *text;
 } errors[] = {
     {PB_ERROR_CODE_AUTH, APP_AUTH, "the username or the password is wrong"},
+    {PB_ERROR_CODE_SUSPENDED, APP_AUTH,
+     "the operator of the server suspended this account; ask whoever runs the server"},
     {PB_ERROR_CODE_NAME_TAKEN, APP_USAGE, "somebody has this username; choose another"},
     {PB_ERROR_CODE_NAME_INVALID, APP_USAGE,
      "a username has 3 to 32 of a-z 0-9 _ . and resembles no other"},

@@ -15,7 +15,7 @@
 static char answer[ANSWER_BYTES];
 
 /* Ask; on CTL_OK the lines behind "ok" stand in `answer`, at *lines. */
-static int ask(const struct ctl *ctl, const char *line, char **lines)
+int ctl_ask(const struct ctl *ctl, const char *line, char **lines)
 {
     struct failure failure = {0};
     enum status status = posix_admin_ask(ctl->data, line, answer, sizeof answer, &failure);
@@ -40,7 +40,7 @@ static int ask(const struct ctl *ctl, const char *line, char **lines)
 }
 
 /* Cut the next "key value" line out; false at the end. */
-static bool next_line(char **lines, const char **key, const char **value)
+bool ctl_next_line(char **lines, const char **key, const char **value)
 {
     char *line = *lines, *end = strchr(line, '\n');
     if (end == NULL)
@@ -63,7 +63,7 @@ int ctl_server_sound(const struct ctl *ctl)
     char *lines = answer;
     int code = CTL_OK;
     (void)puts("a server runs on this data, and was asked");
-    while (next_line(&lines, &key, &value)) {
+    while (ctl_next_line(&lines, &key, &value)) {
         if (strcmp(key, "read_only") != 0 || strcmp(value, "no") == 0)
             continue;
         (void)printf("problem: the server only reads: %s\n", value);
@@ -76,10 +76,10 @@ int ctl_invite(const struct ctl *ctl)
 {
     char *lines;
     const char *key, *value;
-    int code = ask(ctl, ctl->owner ? "invite owner" : "invite", &lines);
+    int code = ctl_ask(ctl, ctl->owner ? "invite owner" : "invite", &lines);
     if (code != CTL_OK)
         return code;
-    while (next_line(&lines, &key, &value))
+    while (ctl_next_line(&lines, &key, &value))
         if (strcmp(key, "secret") == 0)
             (void)printf(ctl->json ? "{\"v\":1,\"type\":\"invite\",\"secret\":\"%s\"}\n" : "%s\n",
                          value);
@@ -108,7 +108,7 @@ static void status_json(char *lines)
 {
     const char *key, *value;
     (void)fputs("{\"v\":1,\"type\":\"status\"", stdout);
-    while (next_line(&lines, &key, &value)) {
+    while (ctl_next_line(&lines, &key, &value)) {
         (void)printf(",\"%s\":", key);
         if (strcmp(key, "read_only") == 0 && strcmp(value, "no") == 0)
             (void)fputs("null", stdout); /* else the reason */
@@ -123,14 +123,14 @@ static void status_json(char *lines)
 static void status_text_put(char *lines)
 {
     const char *key, *value;
-    while (next_line(&lines, &key, &value))
+    while (ctl_next_line(&lines, &key, &value))
         (void)printf("%-16s %s\n", key, value);
 }
 
 int ctl_status(const struct ctl *ctl)
 {
     char *lines;
-    int code = ask(ctl, "status", &lines);
+    int code = ctl_ask(ctl, "status", &lines);
     if (code != CTL_OK)
         return code;
     bool read_only = strstr(lines, "\nread_only no\n") == NULL;
@@ -144,7 +144,7 @@ int ctl_status(const struct ctl *ctl)
 int ctl_metrics(const struct ctl *ctl)
 {
     char *lines;
-    int code = ask(ctl, "metrics", &lines);
+    int code = ctl_ask(ctl, "metrics", &lines);
     if (code == CTL_OK)
         (void)fputs(lines, stdout);
     return code;
@@ -152,11 +152,11 @@ int ctl_metrics(const struct ctl *ctl)
 
 /* ---- users ---- */
 
-/* "NAME owner|member active|closed CREATED_MS" */
+/* "NAME owner|member active|suspended|closed CREATED_MS USER_ID" */
 static void user_show(const struct ctl *ctl, const char *line)
 {
-    char name[64], role[16], state[16], created[24], day[32] = "?", clock[32] = "";
-    if (sscanf(line, "%63s %15s %15s %23s", name, role, state, created) != 4)
+    char name[64], role[16], state[16], created[24], id[40], day[32] = "?", clock[32] = "";
+    if (sscanf(line, "%63s %15s %15s %23s %39s", name, role, state, created, id) != 5)
         return;
     uint64_t created_ms = strtoull(created, NULL, 10);
     time_t created_s = (time_t)(created_ms / 1000);
@@ -167,10 +167,10 @@ static void user_show(const struct ctl *ctl, const char *line)
     }
     if (ctl->json)
         (void)printf("{\"v\":1,\"type\":\"user\",\"username\":\"%s\",\"role\":\"%s\","
-                     "\"state\":\"%s\",\"created\":\"%s%s.%03uZ\"}\n",
-                     name, role, state, day, clock, (unsigned)(created_ms % 1000));
+                     "\"state\":\"%s\",\"created\":\"%s%s.%03uZ\",\"user_id\":\"%s\"}\n",
+                     name, role, state, day, clock, (unsigned)(created_ms % 1000), id);
     else
-        (void)printf("%-32s %-6s %-6s since %s\n", name, role, state, day);
+        (void)printf("%-32s %-6s %-9s since %s  %s\n", name, role, state, day, id);
 }
 
 int ctl_users(const struct ctl *ctl)
@@ -180,11 +180,11 @@ int ctl_users(const struct ctl *ctl)
     bool more = true;
     while (more) {
         char *lines;
-        int code = ask(ctl, question, &lines);
+        int code = ctl_ask(ctl, question, &lines);
         if (code != CTL_OK)
             return code;
         more = false;
-        while (next_line(&lines, &key, &value)) {
+        while (ctl_next_line(&lines, &key, &value)) {
             if (strcmp(key, "user") == 0) {
                 user_show(ctl, value);
             } else if (strcmp(key, "next") == 0) {

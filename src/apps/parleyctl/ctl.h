@@ -11,6 +11,7 @@ enum ctl_exit { CTL_OK = 0, CTL_PROBLEM = 1, CTL_USAGE = 2, CTL_NO_SERVER = 3 };
 struct ctl {
     const char *data;
     bool json, owner;
+    const char *reason; /* NULL: none was given */
     const char *words[CTL_WORDS_MAX];
     int words_count;
 };
@@ -20,6 +21,15 @@ int ctl_invite(const struct ctl *ctl);
 int ctl_status(const struct ctl *ctl);
 int ctl_metrics(const struct ctl *ctl);
 int ctl_users(const struct ctl *ctl);
+
+/* Done by a running server, with a reason for its audit log (act.c). */
+int ctl_act(const struct ctl *ctl, const char *verb, const char *name); /* suspend, … */
+int ctl_drain(const struct ctl *ctl); /* and wait until it has stopped */
+
+/* Ask, and say what was wrong; on CTL_OK *lines begins behind "ok". (ask.c) */
+int ctl_ask(const struct ctl *ctl, const char *line, char **lines);
+/* Cut the next "key value" line out; false at the end. */
+bool ctl_next_line(char **lines, const char **key, const char **value);
 
 /* Looked up in the folder (look.c). */
 int ctl_check(const struct ctl *ctl);

@@ -18,6 +18,13 @@ static const char help[] =
     "  parleyctl [--data FOLDER] metrics  every figure, as Prometheus reads it\n"
     "  parleyctl [--data FOLDER] users list [--json]\n"
     "                                     who has an account\n"
+    "  parleyctl [--data FOLDER] users suspend|unsuspend|delete|reset-link NAME --reason TEXT "
+    "[--json]\n"
+    "                                     end its sessions and let nobody sign in; undo that;\n"
+    "                                     close it for good; print a one-time secret that is as\n"
+    "                                     good as its password for 24 hours\n"
+    "  parleyctl [--data FOLDER] drain --reason TEXT\n"
+    "                                     stop the server: clients are told, the log is sealed\n"
     "  parleyctl [--data FOLDER] check    is the data folder sound? The server may run\n"
     "  parleyctl [--data FOLDER] log verify\n"
     "                                     read the whole log, change nothing; the server must\n"
@@ -43,6 +50,12 @@ static bool words_are(const struct ctl *ctl, const char *first, const char *seco
            (second == NULL || strcmp(ctl->words[1], second) == 0);
 }
 
+static bool is_act(const char *word)
+{
+    return strcmp(word, "suspend") == 0 || strcmp(word, "unsuspend") == 0 ||
+           strcmp(word, "delete") == 0 || strcmp(word, "reset-link") == 0;
+}
+
 static int run(const struct ctl *ctl)
 {
     if (ctl->words_count == 0)
@@ -59,6 +72,10 @@ static int run(const struct ctl *ctl)
         return ctl_status(ctl);
     if (words_are(ctl, "metrics", NULL))
         return ctl_metrics(ctl);
+    if (ctl->words_count == 3 && strcmp(ctl->words[0], "users") == 0 && is_act(ctl->words[1]))
+        return ctl_act(ctl, ctl->words[1], ctl->words[2]);
+    if (words_are(ctl, "drain", NULL))
+        return ctl_drain(ctl);
     if (words_are(ctl, "users", "list"))
         return ctl_users(ctl);
     if (words_are(ctl, "check", NULL))
@@ -84,6 +101,10 @@ static int word_read(struct ctl *ctl, int count, char **arguments, int *at)
         ctl->json = true;
     else if (strcmp(word, "--owner") == 0)
         ctl->owner = true;
+    else if (strncmp(word, "--reason=", 9) == 0)
+        ctl->reason = word + 9;
+    else if (strcmp(word, "--reason") == 0 && *at + 1 < count)
+        ctl->reason = arguments[++*at];
     else if (strncmp(word, "--data=", 7) == 0)
         ctl->data = word + 7;
     else if (strcmp(word, "--data") == 0 && *at + 1 < count)

@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include "adapters/system/system.h"
+#include "apps/parleyd/acts.h"
+#include "apps/parleyd/audit.h"
+#include "apps/parleyd/desk.h"
 #include "apps/parleyd/figures.h"
 #include "apps/parleyd/node.h"
 #include "base/base64.h"
@@ -33,7 +36,7 @@ static void put_number(struct buf *out, const char *key, uint64_t value)
     buf_text(out, "\n");
 }
 
-static void finish(struct node *node)
+void desk_finish(struct node *node)
 {
     struct buf *out = &node->admin.answer;
     if (out->overflow) {
@@ -45,10 +48,10 @@ static void finish(struct node *node)
     posix_admin_answer(&node->admin);
 }
 
-static void refuse(struct node *node, const char *text)
+void desk_refuse(struct node *node, const char *text)
 {
     put_text(&node->admin.answer, "error", text);
-    finish(node);
+    desk_finish(node);
 }
 
 /* ---- status ---- */
@@ -140,7 +143,7 @@ static void status(struct node *node)
     put_number(out, "operations", shard->gateway.operations.used);
     put_number(out, "passwords", node->shards[0].passwords.in_flight);
     put_counts(out, node);
-    finish(node);
+    desk_finish(node);
 }
 
 /* ---- invite [owner] ---- */
@@ -149,12 +152,12 @@ static void invite(struct node *node, bool owner)
 {
     uint64_t now_ms = system_clock()->vtable->read(system_clock()).wall_us / 1000;
     if (node_read_only(node) != NULL) {
-        refuse(node, "DENIED the server only reads: see parleyctl status");
+        desk_refuse(node, "DENIED the server only reads: see parleyctl status");
         return;
     }
     uint64_t expires_ms = owner ? 0 : now_ms + INVITE_DAYS * (uint64_t)DAY_MS;
     if (node_invite(node, owner, 1, expires_ms, node->desk.secret) != STATUS_OK) {
-        refuse(node, "BUSY the log has no room now, try again");
+        desk_refuse(node, "BUSY the log has no room now, try again");
         return;
     }
     node->desk.state = DESK_APPENDING;
@@ -168,13 +171,13 @@ static void invite_done(struct node *node)
         return;
     node->desk.state = DESK_IDLE;
     if (shard->failed || shard->operator_status != STATUS_OK) {
-        refuse(node, "IO the invite could not be written");
+        desk_refuse(node, "IO the invite could not be written");
         return;
     }
     buf_text(out, "ok\n");
     put_text(out, "secret", node->desk.secret);
     memset(node->desk.secret, 0, sizeof node->desk.secret);
-    finish(node);
+    desk_finish(node);
 }
 
 /* ---- users [AFTER] ---- */
@@ -189,8 +192,10 @@ static void user_put(struct buf *out, const struct row *row, struct arena *arena
     buf_text(out, "user ");
     buf_put(out, user.username);
     buf_text(out, user.owner ? " owner " : " member ");
-    buf_text(out, user.closed ? "closed " : "active ");
+    buf_text(out, user.closed ? "closed " : user.suspended ? "suspended " : "active ");
     buf_decimal(out, user.created_ms);
+    buf_text(out, " ");
+    hex_write(out, slice_make(row->key.a, ID_BYTES));
     buf_text(out, "\n");
 }
 
@@ -204,7 +209,7 @@ static void users(struct node *node, const char *after)
     struct buf id = buf_over(from, sizeof from);
     if (*after != '\0' &&
         (hex_read(slice_text(after), &id) != STATUS_OK || id.overflow || id.bytes != ID_BYTES)) {
-        refuse(node, "INVALID no such place");
+        desk_refuse(node, "INVALID no such place");
         return;
     }
     arena_init(&arena, DESK_ARENA_BYTES);
@@ -215,7 +220,7 @@ static void users(struct node *node, const char *after)
                               .arena = &arena};
     enum status status = rocks_db_page(&node->index.db, &page);
     if (status != STATUS_OK) {
-        refuse(node, "IO the index cannot be read");
+        desk_refuse(node, "IO the index cannot be read");
         arena_deinit(&arena);
         return;
     }
@@ -228,7 +233,28 @@ static void users(struct node *node, const char *after)
         buf_text(out, "\n");
     }
     arena_deinit(&arena);
-    finish(node);
+    desk_finish(node);
+}
+
+/* ---- drain REASON ---- */
+
+static void drain(struct node *node, const char *reason)
+{
+    struct failure failure = {0};
+    const struct audit_entry entry = {.act = "drain", .uid = node->admin.uid, .reason = reason};
+    if (!audit_reason_valid(reason)) {
+        desk_refuse(node, "INVALID give a reason of 3 to 200 bytes for the audit log");
+        return;
+    }
+    if (audit_write(node->config->data, &entry, &failure) != STATUS_OK) {
+        desk_refuse(node, failure.text);
+        return;
+    }
+    node->drain_asked = true;
+    buf_text(&node->admin.answer, "ok\n");
+    put_number(&node->admin.answer, "pid", (uint64_t)getpid());
+    put_number(&node->admin.answer, "drain_ms", node->config->drain_ms);
+    desk_finish(node);
 }
 
 /* ---- status and metrics wait for the shards' figures ---- */
@@ -246,6 +272,10 @@ static void go_on(struct node *node)
         invite_done(node);
         return;
     }
+    if (state == DESK_ACT) {
+        acts_go_on(node);
+        return;
+    }
     if (!figures_there(node))
         return;
     node->desk.state = DESK_IDLE;
@@ -255,13 +285,13 @@ static void go_on(struct node *node)
     }
     buf_text(&node->admin.answer, "ok\n");
     figures_text(node, &node->admin.answer);
-    finish(node);
+    desk_finish(node);
 }
 
 static void backup(struct node *node, const char *what)
 {
     desk_backup(node, what, &node->admin.answer);
-    finish(node);
+    desk_finish(node);
 }
 
 void desk_turn(struct node *node)
@@ -287,6 +317,8 @@ void desk_turn(struct node *node)
         users(node, line + 6);
     else if (strncmp(line, "backup ", 7) == 0)
         backup(node, line + 7);
-    else
-        refuse(node, "UNSUPPORTED no such question");
+    else if (strncmp(line, "drain ", 6) == 0)
+        drain(node, line + 6);
+    else if (!acts_take(node, line))
+        desk_refuse(node, "UNSUPPORTED no such question");
 }

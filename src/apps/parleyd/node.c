@@ -468,7 +468,7 @@ enum status node_serve(struct node *node, struct failure *failure)
     bool any = true;
     enum status status = threads_start(node, failure);
     posix_signals_wake(node->signals, &node->shards[0].net.waker);
-    while (status == STATUS_OK && posix_signals_asked(node->signals) == 0) {
+    while (status == STATUS_OK && posix_signals_asked(node->signals) == 0 && !node->drain_asked) {
         any = turn(node, any);
         if (node_failed(node))
             status = failed(node, failure);

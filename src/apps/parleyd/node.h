@@ -66,11 +66,12 @@ struct node_board {
 };
 
 /* A question of the operator's that waits: for an append, or for the shards' figures. */
-enum desk_state { DESK_IDLE, DESK_APPENDING, DESK_STATUS, DESK_METRICS };
+enum desk_state { DESK_IDLE, DESK_APPENDING, DESK_ACT, DESK_STATUS, DESK_METRICS };
 
 struct node_desk {
     enum desk_state state;
     char secret[32];
+    uint8_t user[ID_BYTES]; /* DESK_ACT: whose account */
 };
 
 struct node {
@@ -96,6 +97,7 @@ struct node {
     uint64_t stalls_looked_us, stalled_s; /* of the index */
     char owner_invite[32];                /* of the first start; "" */
     struct node_desk desk;
+    bool drain_asked; /* by the operator: stop as by a signal */
     struct quarantine quarantine;
     struct certificate certificate;
     pthread_mutex_t lock;
