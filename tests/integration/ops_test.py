@@ -6,10 +6,12 @@ usage: ops_test.py PARLEYD PARLEYCTL PARLEY PLANT_RECORD [unittest arguments]"""
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 import urllib.error
@@ -257,6 +259,68 @@ class Acts(Operator):
         self.assertIn("the log is sealed", server.errors())
         self.assertEqual(self.audit()[0]["act"], "drain")
         self.act("drain", "--reason", "again", code=3)
+
+
+class Doctor(Operator):
+    def findings(self, code=0):
+        done = self.ctl("doctor", "--json")
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        for one in found:
+            self.assertEqual((one["v"], one["type"]), (1, "finding"))
+            self.assertIn(one["level"], ("ok", "note", "warning", "problem"))
+            if one["level"] in ("warning", "problem"):
+                self.assertTrue(one["todo"], one)
+        return found
+
+    def levels(self, check, code=0):
+        return [one["level"] for one in self.findings(code) if one["check"] == check]
+
+    def test_a_sound_server_and_one_at_rest(self):
+        server = self.start()
+        found = {one["check"]: one for one in self.findings()}
+        for check in ("folder", "server", "port"):
+            self.assertEqual(found[check]["level"], "ok", found[check])
+        for check in ("disk", "sync", "clock", "descriptors", "kernel", "certificate"):
+            self.assertIn(check, found)
+        self.assertNotIn("problem", {one["level"] for one in found.values()})
+        words = self.ctl("doctor")
+        self.assertIn("0 problems", words.stdout)
+        self.assertEqual(server.stop(), 0)
+        found = {one["check"]: one for one in self.findings()}
+        self.assertEqual(found["server"]["level"], "note")
+        self.assertNotIn("port", found)
+        leftovers = [name for name in os.listdir(self.data) if "tmp" in name or "doctor" in name]
+        self.assertEqual(leftovers, [])
+
+    def test_what_is_wrong_is_a_problem_with_a_remedy(self):
+        self.assertEqual(self.levels("folder", code=1), ["problem"])  # none is there
+        server = self.start()
+        key = os.path.join(self.data, "keys", "witness.key")
+        os.chmod(key, 0o644)
+        found = [one for one in self.findings(code=1) if one["check"] == "folder"]
+        self.assertEqual([(one["level"], one["todo"]) for one in found],
+                         [("problem", f"chmod go= {key}")])
+        os.chmod(key, 0o600)
+        self.assertEqual(server.stop(), 0)
+        os.utime(os.path.join(self.data, "log"), (time.time() + 3600, time.time() + 3600))
+        self.assertEqual(self.levels("clock", code=1), ["problem"])
+        os.utime(os.path.join(self.data, "log"))
+        os.rename(key, key + ".away")
+        self.assertEqual(self.levels("folder", code=1), ["problem"])
+        os.rename(key + ".away", key)
+        server = self.start(descriptors=1200)
+        self.assertEqual(self.levels("descriptors"), ["ok"])  # fewer connections were taken
+        self.assertEqual(server.stop(), 0)
+
+    def test_a_folder_in_memory_is_found(self):
+        shared = tempfile.mkdtemp(prefix="parley-doctor-", dir="/dev/shm")
+        self.addCleanup(shutil.rmtree, shared)
+        self.data = os.path.join(shared, "data")
+        server = self.start(data=self.data)
+        self.assertIn("problem", self.levels("disk", code=1))
+        self.assertEqual(self.levels("sync", code=1), ["warning"])  # and so are its syncs
+        self.assertEqual(server.stop(), 0)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include <openssl/core_names.h>
+#include <openssl/x509v3.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -249,6 +250,16 @@ int64_t openssl_server_days(struct openssl_server *server, uint64_t now_ms)
 {
     int64_t left_ms = (int64_t)server->expires_ms - (int64_t)now_ms;
     return left_ms >= 0 ? left_ms / DAY_MS : -1 - (-left_ms - 1) / DAY_MS;
+}
+
+bool openssl_server_names(struct openssl_server *server, const char *host)
+{
+    (void)pthread_mutex_lock(&server->lock);
+    X509 *certificate = SSL_CTX_get0_certificate(server->context);
+    bool named = certificate != NULL && (X509_check_host(certificate, host, 0, 0, NULL) == 1 ||
+                                         X509_check_ip_asc(certificate, host, 0) == 1);
+    (void)pthread_mutex_unlock(&server->lock);
+    return named;
 }
 
 /* ---- open, close ---- */

@@ -58,3 +58,5 @@ void openssl_server_turn(struct openssl_server *server, uint64_t mono_ms);
 
 /* Whole days for which the certificate is still valid; negative: it has expired. */
 int64_t openssl_server_days(struct openssl_server *server, uint64_t now_ms);
+/* Do clients that connect by this name or address, without a port, accept the certificate? */
+bool openssl_server_names(struct openssl_server *server, const char *host);

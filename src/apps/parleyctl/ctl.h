@@ -35,6 +35,9 @@ bool ctl_next_line(char **lines, const char **key, const char **value);
 int ctl_check(const struct ctl *ctl);
 int ctl_log_verify(const struct ctl *ctl);
 
+/* The machine, the folder and the server on it (doctor.c). */
+int ctl_doctor(const struct ctl *ctl);
+
 /* Does a server answer for this folder, and is it sound? CTL_NO_SERVER, and nothing said, if none
  * does. */
 int ctl_server_sound(const struct ctl *ctl);

@@ -25,6 +25,9 @@ static const char help[] =
     "                                     good as its password for 24 hours\n"
     "  parleyctl [--data FOLDER] drain --reason TEXT\n"
     "                                     stop the server: clients are told, the log is sealed\n"
+    "  parleyctl [--data FOLDER] doctor [--json]\n"
+    "                                     is anything wrong with machine, folder, certificate,\n"
+    "                                     server? Each finding with what to do\n"
     "  parleyctl [--data FOLDER] check    is the data folder sound? The server may run\n"
     "  parleyctl [--data FOLDER] log verify\n"
     "                                     read the whole log, change nothing; the server must\n"
@@ -74,6 +77,8 @@ static int run(const struct ctl *ctl)
         return ctl_metrics(ctl);
     if (ctl->words_count == 3 && strcmp(ctl->words[0], "users") == 0 && is_act(ctl->words[1]))
         return ctl_act(ctl, ctl->words[1], ctl->words[2]);
+    if (words_are(ctl, "doctor", NULL))
+        return ctl_doctor(ctl);
     if (words_are(ctl, "drain", NULL))
         return ctl_drain(ctl);
     if (words_are(ctl, "users", "list"))

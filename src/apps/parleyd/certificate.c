@@ -18,6 +18,17 @@ static bool used(const struct certificate *certificate)
     return certificate->server.tls.vtable != NULL;
 }
 
+const char *certificate_named(struct certificate *certificate, const char *name)
+{
+    char host[256];
+    bool six = name[0] == '[';
+    if (!used(certificate))
+        return "none";
+    (void)snprintf(host, sizeof host, "%s", name + six);
+    host[strcspn(host, six ? "]" : ":")] = '\0';
+    return openssl_server_names(&certificate->server, host) ? "yes" : "no";
+}
+
 uint64_t certificate_end_s(const struct certificate *certificate)
 {
     return used(certificate) ? certificate->server.expires_ms / 1000 : 0;

@@ -29,6 +29,8 @@ struct tls *certificate_port(struct certificate *certificate); /* NULL: plain ht
 /* Once a turn; `asked`: look at the files now. */
 void certificate_turn(struct certificate *certificate, bool asked, uint64_t mono_ms);
 
+/* "yes", "no", "none": does it name the server (host[:port])? */
+const char *certificate_named(struct certificate *certificate, const char *name);
 uint64_t certificate_end_s(const struct certificate *certificate); /* since 1970; 0: plain http */
 /* "none", "valid for 89 days", "EXPIRES in 3 days", "EXPIRED". */
 void certificate_text(struct certificate *certificate, char *out, size_t bytes);
