@@ -92,7 +92,8 @@ class WordsTest(unittest.TestCase):
         users = [json.loads(line) for line in world.ctl("users", "list", "--json").splitlines()]
         self.assertEqual(sorted(user["username"] for user in users), ["alice", "bob"])
         for user in users:
-            self.assertEqual(set(user), {"v", "type", "username", "role", "state", "created"})
+            self.assertEqual(set(user), {"v", "type", "username", "role", "state", "created",
+                                         "user_id"})
             self.assertEqual((user["v"], user["type"]), (1, "user"))
             self.assertRegex(user["created"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
         status, = world.ctl("status", "--json").splitlines()

@@ -33,7 +33,7 @@ struct posix_admin {
     sem_t answered;
     struct ring asked; /* a byte for each question: hands over `line` */
     char line[ADMIN_LINE_BYTES];
-    uint32_t uid; /* who asks */
+    uint32_t uid;      /* who asks */
     struct buf answer; /* the shard's between admin_next and admin_answer */
 };
 

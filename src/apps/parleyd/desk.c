@@ -111,8 +111,7 @@ static void status(struct node *node)
     put_text(out, "name", node->config->name);
     certificate_text(&node->certificate, text, sizeof text);
     put_text(out, "certificate", text);
-    put_text(out, "certificate_name",
-             certificate_named(&node->certificate, node->config->name));
+    put_text(out, "certificate_name", certificate_named(&node->certificate, node->config->name));
     put_text(out, "certificate_trouble",
              node->certificate.trouble[0] != '\0' ? node->certificate.trouble : "none");
     put_number(out, "shards", node->shards_count);
