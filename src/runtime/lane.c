@@ -44,8 +44,13 @@ enum status lane_open(struct lane *lane, const struct lane_options *options)
     arena_init(&lane->arena, LANE_ARENA_BYTES_MAX);
     arena_init(&lane->spare, LANE_ARENA_BYTES_MAX);
     enum status status = overlay_open(&lane->overlay, rows_of(&options->bounds));
+    if (status == STATUS_OK && lane->facts.single)
+        status =
+            hot_open(&lane->hot, options->bounds.hot != 0 ? options->bounds.hot : LANE_HOT_BYTES);
     if (status == STATUS_OK)
         lane->state = LANE_START;
+    else
+        overlay_close(&lane->overlay);
     return status;
 }
 
@@ -54,6 +59,7 @@ void lane_close(struct lane *lane)
     assert(lane_idle(lane));
     uint32_t index = lane->index;
     overlay_close(&lane->overlay);
+    hot_close(&lane->hot);
     arena_deinit(&lane->arena);
     arena_deinit(&lane->spare);
     memset(lane, 0, sizeof *lane);
@@ -466,6 +472,8 @@ static bool batch_finish(struct lane *lane)
     uint64_t done = lane->folded == lane->records_count ? lane->next_offset
                                                         : lane->records[lane->folded].place.offset;
     lane->done_offset = done;
+    for (size_t i = 0; lane->facts.single && i < lane->overlay.count; i++)
+        hot_follow(&lane->hot, overlay_row(&lane->overlay, i));
     lane->bus->vtable->commit(lane->bus, lane->topic, lane->partition, done);
     lane->state = LANE_FILL;
     return true;

@@ -24,6 +24,7 @@
 #include "core/fold.h"
 #include "ports/bus.h"
 #include "ports/store.h"
+#include "runtime/hot.h"
 #include "runtime/overlay.h"
 
 #define LANE_RECORDS_MAX     256u
@@ -33,6 +34,7 @@
 #define LANE_TOKEN_BIT       (UINT64_C(1) << 61)
 #define LANE_ROWS            (1u << 16) /* the default of lane_bounds.rows */
 #define LANE_ROWS_MIN        2048u      /* one record of a full group, twice */
+#define LANE_HOT_BYTES       ((size_t)16 << 20)
 #define LANE_RECORD_ROWS     32u /* besides: the account, its devices, the end of the batch */
 #define LANE_CHAT_ROWS       9u  /* one DEVICE_CHANGE: what both folds write for one chat */
 #define LANE_PIECE_BYTES_MAX (BUS_RECORD_BYTES_MAX - 1024u) /* of a copy for the quarantine */
@@ -64,6 +66,7 @@ enum lane_stop {
 struct lane_bounds {
     uint32_t rows;  /* LANE_ROWS: written by one batch, at least LANE_ROWS_MIN */
     uint32_t chats; /* FOLD_CHATS_MAX: of one user, reached by a change of devices */
+    size_t hot;     /* LANE_HOT_BYTES: of rows kept between batches */
 };
 
 struct lane_options {
@@ -111,6 +114,7 @@ struct lane {
     uint64_t token_base;
     struct arena arena, spare; /* a batch lives in one; what was cut off moves to the other */
     struct overlay overlay;
+    struct hot hot; /* one machine: nobody else writes these rows */
 
     /* The batch: records taken from the bus, and how far they are folded. */
     struct fold_record records[LANE_RECORDS_MAX];

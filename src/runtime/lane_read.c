@@ -13,13 +13,22 @@ void lane_submit(struct lane *lane, struct store_request *request)
     lane->store->vtable->submit(lane->store, request);
 }
 
+static bool answered_here(struct lane *lane, struct fold_want *want)
+{
+    if (!lane->facts.single)
+        return false;
+    size_t more = want->kind == FOLD_RANGE ? overlay_group_rows(&lane->overlay, &want->from) : 0;
+    return hot_answer(&lane->hot, want, more, &lane->arena);
+}
+
 void lane_read(struct lane *lane)
 {
     lane->state = LANE_READ;
     for (size_t i = lane->reads.read; i < lane->reads.count; i++) {
         struct fold_want *want = &lane->reads.at[i];
         struct store_request *request = &lane->requests[i];
-        if (!lane->behind && overlay_covers(&lane->overlay, want))
+        request->rows = NULL;
+        if ((!lane->behind && overlay_covers(&lane->overlay, want)) || answered_here(lane, want))
             continue;
         want->rows = ARENA_RAW(&lane->arena, struct row, want->rows_max);
         if (want->rows == NULL) {
@@ -44,8 +53,11 @@ static bool rows_merge(struct lane *lane)
 {
     for (size_t i = lane->reads.read; i < lane->reads.count; i++) {
         struct fold_want *want = &lane->reads.at[i];
-        if (want->rows != NULL)
+        if (lane->requests[i].rows != NULL) {
             want->rows_count = lane->requests[i].rows_count;
+            if (lane->facts.single)
+                hot_learn(&lane->hot, want);
+        }
         if (overlay_merge(&lane->overlay, want, &lane->arena) != STATUS_OK)
             return false;
     }

@@ -19,15 +19,15 @@ static void bounds_fit(void **state)
         struct lane_bounds bounds;
         bool fit;
     } cases[] = {
-        {{0, 0}, true}, /* the defaults */
-        {{LANE_ROWS, FOLD_CHATS_MAX}, true},
-        {{LANE_ROWS, 6368}, true}, /* 65,536 × 7/8 − 32, by 9 */
-        {{LANE_ROWS, 6369}, false},
-        {{LANE_ROWS_MIN, 0}, false}, /* 5,000 chats do not fit into 2,048 rows */
-        {{LANE_ROWS_MIN, 195}, true},
-        {{LANE_ROWS_MIN, 196}, false},
-        {{LANE_ROWS_MIN - 1, 1}, false},
-        {{1u << 20, UINT32_MAX}, false}, /* the product does not wrap */
+        {{0, 0, 0}, true}, /* the defaults */
+        {{LANE_ROWS, FOLD_CHATS_MAX, 0}, true},
+        {{LANE_ROWS, 6368, 0}, true}, /* 65,536 × 7/8 − 32, by 9 */
+        {{LANE_ROWS, 6369, 0}, false},
+        {{LANE_ROWS_MIN, 0, 0}, false}, /* 5,000 chats do not fit into 2,048 rows */
+        {{LANE_ROWS_MIN, 195, 0}, true},
+        {{LANE_ROWS_MIN, 196, 0}, false},
+        {{LANE_ROWS_MIN - 1, 1, 0}, false},
+        {{1u << 20, UINT32_MAX, 0}, false}, /* the product does not wrap */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_int_equal(lane_bounds_fit(&cases[i].bounds), cases[i].fit);
@@ -151,7 +151,8 @@ static void start(bool single)
     bus.port.vtable = &bus_table;
     bus.facts = (struct bus_facts){1, single, 1};
     store.port.vtable = &store_table;
-    struct lane_options options = {&bus.port, &store.port, TOPIC_MESSAGES, 0, {LANE_ROWS_MIN, 1}};
+    struct lane_options options = {
+        &bus.port, &store.port, TOPIC_MESSAGES, 0, {LANE_ROWS_MIN, 1, 0}};
     assert_int_equal(lane_open(&lane, &options), STATUS_OK);
 }
 

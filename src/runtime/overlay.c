@@ -166,6 +166,22 @@ enum status overlay_write(struct overlay *overlay, const struct row_write *write
     return STATUS_OK;
 }
 
+const struct row *overlay_row(const struct overlay *overlay, size_t at)
+{
+    return &row_at(overlay, at)->row;
+}
+
+size_t overlay_group_rows(const struct overlay *overlay, const struct row_key *key)
+{
+    uint64_t key_hash, group_hash;
+    size_t rows = 0;
+    hash_key(key, &key_hash, &group_hash);
+    for (uint32_t at = *group_slot(overlay, group_hash, key); at != 0;
+         at = row_at(overlay, at - 1)->older)
+        rows++;
+    return rows;
+}
+
 static bool max_table(enum table table)
 {
     return table == TABLE_MARK || table == TABLE_CURSOR || table == TABLE_META;

@@ -40,6 +40,12 @@ MUST_USE enum status overlay_write(struct overlay *overlay, const struct row_wri
 /* Is the whole answer to this want here, so that the store need not be asked? */
 bool overlay_covers(const struct overlay *overlay, const struct fold_want *want);
 
+/* Rows written so far in the group (table, a) of this key: so many may a range gain. */
+size_t overlay_group_rows(const struct overlay *overlay, const struct row_key *key);
+
+/* The `at`-th row written first, as of all the writes to it. */
+const struct row *overlay_row(const struct overlay *overlay, size_t at);
+
 /* Merge what the batch wrote into what the store answered. BUSY: the arena is exhausted. */
 MUST_USE enum status overlay_merge(const struct overlay *overlay, struct fold_want *want,
                                    struct arena *arena);

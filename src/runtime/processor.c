@@ -128,7 +128,7 @@ void processor_on_rpc(struct processor *processor, const struct pb_rpc *rpc)
 }
 
 /* A store that answers at once is asked again in the same turn, within reason. */
-#define STEP_ROUNDS 8
+#define STEP_ROUNDS 64
 
 static bool poll_store(struct processor *processor)
 {

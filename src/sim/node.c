@@ -48,7 +48,7 @@ enum status sim_node_start(struct sim_node *node, struct sim_wires *wires,
         .roles = ROLES_ALL,
         .processor_store = ports->processor_store,
         .devices_max = DEVICES_MAX,
-        .bounds = {.rows = LANE_SIM_ROWS, .chats = 16}};
+        .bounds = {.rows = LANE_SIM_ROWS, .chats = 16, .hot = options->swarm->hot_bytes}};
     session_config_init(&shard.session);
     shard.session.gateway = options->instance;
     shard.session.shard = options->shard;

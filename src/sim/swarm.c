@@ -45,6 +45,7 @@ static void draw_bounds(struct swarm *swarm, uint64_t seed)
     swarm->window_bytes = prng_chance(&prng, 300) ? (uint32_t)prng_range(&prng, 1000, 20000) : 0;
     swarm->long_texts = prng_chance(&prng, 300) ? (uint32_t)prng_range(&prng, 1, 30) : 0;
     swarm->ask = prng_chance(&prng, 500) ? (uint32_t)prng_range(&prng, 1, 60) : 0;
+    swarm->hot_bytes = prng_chance(&prng, 500) ? (uint32_t)prng_range(&prng, 1000, 30000) : 0;
 }
 
 void swarm_draw(struct swarm *swarm, uint64_t seed, uint32_t scale)

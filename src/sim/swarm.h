@@ -20,6 +20,7 @@ struct swarm {
     uint64_t password_us;
     bool limits;                       /* the servers limit rates */
     uint32_t weights[SIM_MARKS_COUNT]; /* of what the script does; 0: never in this seed */
+    uint32_t hot_bytes;                /* rows that a server keeps beside its store; 0: many */
     uint32_t send, read, ask;          /* weights of the ordinary */
     uint32_t tail_max, window_entries, window_bytes; /* of a session; 0: as parleyd */
     uint32_t burst_max;

@@ -61,7 +61,7 @@ static struct rpc rpc = {&rpc_table};
 
 static void node_start(struct fleet *fleet, uint32_t at)
 {
-    static const struct processor_options options = {16, {LANE_ROWS_MIN, 64}};
+    static const struct processor_options options = {16, {LANE_ROWS_MIN, 64, 0}};
     struct node *node = &fleet->nodes[at];
     assert_int_equal(processor_open(&node->processor, sim_bus_port(&fleet->bus, at),
                                     &node->chaos.port, &rpc, &options),

@@ -230,7 +230,7 @@ static bool life(struct world *world)
     struct processor_options options = {.devices_max = 16};
     bool folded = false;
     if (prng_chance(&world->prng, 500))
-        options.bounds = (struct lane_bounds){LANE_ROWS_MIN, 64};
+        options.bounds = (struct lane_bounds){LANE_ROWS_MIN, 64, 3000};
     memory_store_open(&world->store.inner, &world->db);
     world->bus.done_first = world->bus.done_last = 0;
     world->bus.consumed[0] = world->bus.consumed[1] = false;
