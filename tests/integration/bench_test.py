@@ -64,12 +64,16 @@ class Scene(unittest.TestCase):
         self.assertEqual(report["sent"], messages)
 
     def test_pm_loses_nothing(self):
-        address = self.start("--unsafe-bench", self.data)
+        address = self.start("--unsafe-bench", self.data, "--metrics-listen", "127.0.0.1:0")
         self.assertIn("UNSAFE", self.said)
+        port = re.search(r"Metrics .* \(port (\d+)\)",
+                         pathlib.Path(self.folder, "out").read_text()).group(1)
         report = self.measure("pm", "--server", address, "--pairs", "2", "--closed",
                               "--frames-per-write", "5", "--in-flight", "40", "--messages", "200",
-                              "--warmup", "0", "--server-pid", str(self.server.pid))
+                              "--warmup", "0", "--server-pid", str(self.server.pid),
+                              "--metrics", "127.0.0.1:" + port)
         self.whole(report, 200)
+        self.assertGreater(report["messages_per_sync"], 0)
         self.assertEqual(report["acks"], 200)
         self.assertEqual(report["deliveries"], 200)
         self.assertGreater(report["server_rss_kib"], 1000)

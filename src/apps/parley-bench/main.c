@@ -35,7 +35,7 @@ static const struct subcommand subcommands[] = {
          OPTION_BIT(OPTION_HDR)},
     {"pm", pm_run, OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_PAIRS),
      LOOP_OPTIONS | OPTION_BIT(OPTION_SERVER_PID) | OPTION_BIT(OPTION_DRIVER) |
-         OPTION_BIT(OPTION_ONE_WAY)},
+         OPTION_BIT(OPTION_ONE_WAY) | OPTION_BIT(OPTION_METRICS)},
     {"idle", idle_run,
      OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_CONNECTIONS) | OPTION_BIT(OPTION_SERVER_PID),
      OPTION_BIT(OPTION_SECONDS) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_DRIVER) |
@@ -63,6 +63,7 @@ static const char help[] =
     "  parley-bench fan --in-flight W [--fanout 256] [--server-cpu C]  raw fan-out\n"
     "  parley-bench sync --folder DIR [--bytes N] [--seconds S]     fdatasync\n"
     "  parley-bench pm --server ADDR:PORT --pairs P LOOP [--one-way] [--server-pid PID]\n"
+    "      [--metrics ADDR:PORT]\n"
     "  parley-bench idle --server ADDR:PORT --connections N --server-pid PID [--seconds S]\n"
     "  parley-bench login-storm --server ADDR:PORT --connections N --in-flight W\n"
     "  parley-bench reconnect-storm --server ADDR:PORT --connections N --rate R\n"

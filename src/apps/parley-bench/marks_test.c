@@ -12,6 +12,7 @@
 #include "apps/parley-bench/hdr.h"
 #include "apps/parley-bench/histogram.h"
 #include "apps/parley-bench/mark.h"
+#include "apps/parley-bench/metrics.h"
 #include "apps/parley-bench/schedule.h"
 #include "apps/parley-bench/tally.h"
 #include "base/memory.h"
@@ -169,6 +170,22 @@ static void tally_tells_lost_doubled_misordered(void **state)
     assert_int_equal(memory_live(), 0);
 }
 
+static void metrics_are_lines_of_a_page(void **state)
+{
+    (void)state;
+    struct metrics metrics;
+    static const char page[] = "HTTP/1.1 200 OK\r\n\r\n# HELP parley_messages_sent_total x\n"
+                               "parley_messages_sent_total 12\n"
+                               "parley_log_sync_seconds_bucket{le=\"1\"} 9\n"
+                               "parley_log_sync_seconds_sum 0.5\nparley_log_sync_seconds_count 4\n"
+                               "parley_log_sync_records_sum 40\nparley_append_seconds_count 13\n"
+                               "parley_append_seconds_sum 0.25\nparley_index_lag_records 7\n";
+    assert_true(metrics_parse(page, &metrics));
+    assert_true(metrics.sent >= 12 && metrics.syncs >= 4 && metrics.sync_s >= 0.5);
+    assert_true(metrics.sync_records >= 40 && metrics.lag >= 7);
+    assert_false(metrics_parse("parley_messages_sent_total 12\n", &metrics));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +194,7 @@ int main(void)
         cmocka_unit_test(hdr_rows_are_percentiles),
         cmocka_unit_test(schedule_counts_what_is_due),
         cmocka_unit_test(marks_are_found_however_cut),
+        cmocka_unit_test(metrics_are_lines_of_a_page),
         cmocka_unit_test(tally_tells_lost_doubled_misordered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@ struct line {
 static const struct line lines[OPTIONS] = {
     [OPTION_SERVER] = {"server", KIND_TEXT, 0, 0, 0},
     [OPTION_SERVER_PID] = {"server-pid", KIND_NUMBER, OPTION_UNSET, 1, 1u << 30},
+    [OPTION_METRICS] = {"metrics", KIND_TEXT, 0, 0, 0},
     [OPTION_DRIVER] = {"driver", KIND_TEXT, 0, 0, 0},
     [OPTION_CONNECTIONS] = {"connections", KIND_NUMBER, OPTION_UNSET, 1, 60000},
     [OPTION_PAIRS] = {"pairs", KIND_NUMBER, OPTION_UNSET, 1, 30000},

@@ -7,6 +7,7 @@
 
 #include "apps/parley-bench/echo_server.h"
 #include "apps/parley-bench/load.h"
+#include "apps/parley-bench/metrics.h"
 #include "apps/parley-bench/server.h"
 #include "apps/parley-bench/subcommands.h"
 
@@ -14,6 +15,8 @@
 
 struct window {
     struct server_use before, after;
+    struct metrics told[3]; /* at its beginning, in the middle, at its end */
+    bool has_metrics;
     double client_s, wall_s;
     bool has_server;
 };
@@ -101,6 +104,15 @@ static void ages_add(struct load *load)
         }
 }
 
+static void tell(const struct options *options, struct window *window, size_t at)
+{
+    const char *server = options->texts[OPTION_METRICS];
+    window->has_metrics = server != NULL && (at == 0 || window->has_metrics) &&
+                          metrics_read(server, &window->told[at]);
+    if (server != NULL && !window->has_metrics)
+        (void)fprintf(stderr, "parley-bench: no metrics at %s: no figures of them\n", server);
+}
+
 static bool measure(struct load *load, const struct options *options, pid_t server,
                     struct window *window)
 {
@@ -109,7 +121,11 @@ static bool measure(struct load *load, const struct options *options, pid_t serv
     uint64_t from_us = bench_now_us();
     double client_s = bench_cpu_s();
     window->has_server = server > 0 && server_read(server, &window->before);
+    tell(options, window, 0);
+    done = done && turns_until(load, (load->begin_us + load->end_us) / 2);
+    tell(options, window, 1);
     done = done && turns_until(load, load->end_us);
+    tell(options, window, 2);
     window->has_server = window->has_server && server_read(server, &window->after);
     window->client_s = bench_cpu_s() - client_s;
     window->wall_s = (double)(bench_now_us() - from_us) / 1e6;
@@ -151,6 +167,22 @@ static void report_server(struct report *report, const struct window *window, ui
     report_count(report, "server_switches", b->switches - a->switches);
 }
 
+static void report_metrics(struct report *report, const struct window *window)
+{
+    const struct metrics *a = &window->told[0], *b = &window->told[2];
+    double syncs = b->syncs - a->syncs, appends = b->appends - a->appends;
+    report_number(report, "syncs_per_s", syncs / window->wall_s);
+    report_number(report, "sync_mean_us", syncs > 0 ? (b->sync_s - a->sync_s) * 1e6 / syncs : 0);
+    report_number(report, "messages_per_sync", syncs > 0 ? (b->sent - a->sent) / syncs : 0);
+    report_number(report, "records_per_sync",
+                  syncs > 0 ? (b->sync_records - a->sync_records) / syncs : 0);
+    report_number(report, "append_mean_us",
+                  appends > 0 ? (b->append_s - a->append_s) * 1e6 / appends : 0);
+    report_number(report, "lag_records_begin", a->lag);
+    report_number(report, "lag_records_middle", window->told[1].lag);
+    report_number(report, "lag_records_end", b->lag);
+}
+
 static void report_setting(struct report *report, const struct load *load, bool closed)
 {
     report_text(report, "driver", load->driver->name);
@@ -188,6 +220,8 @@ static enum bench_exit report_all(struct load *load, const struct options *optio
     report_bool(&report, "ceiling", closed && !bound);
     if (window->has_server)
         report_server(&report, window, load->done);
+    if (window->has_metrics)
+        report_metrics(&report, window);
     report_histogram(&report, ack, &load->ack);
     report_histogram(&report, delivery, &load->delivery);
     if (!closed)
