@@ -260,7 +260,7 @@ static bool conn_report(struct epoll *epoll, struct slab_handle handle, struct e
                         struct net_event *out)
 {
     *out = (struct net_event){.conn = conn_of(handle), .tag = conn->tag};
-    uint32_t had = conn->in_bytes;
+    uint32_t had = conn->in_bytes, had_at = conn->in_at;
     if (conn->dead && !conn->ended && !conn->sent && conn->in_bytes < EPOLL_RECEIVE_BYTES)
         conn_receive(epoll, conn);
     if (conn->sent) {
@@ -268,7 +268,7 @@ static bool conn_report(struct epoll *epoll, struct slab_handle handle, struct e
         out->kind = NET_SENT;
         out->sent = conn->out_total;
         pending_add(epoll, handle, conn);
-    } else if (conn->in_bytes > had) {
+    } else if (conn->in_bytes > had || conn->in_at != had_at) {
         say_received(conn, out);
         pending_add(epoll, handle, conn);
     } else if (conn->ended) {
@@ -300,7 +300,7 @@ static bool conn_ready(struct epoll *epoll, struct slab_handle handle, uint32_t 
     } else if (events & EPOLLOUT) {
         conn_send(epoll, handle, conn);
     }
-    uint32_t had = conn->in_bytes;
+    uint32_t had = conn->in_bytes, had_at = conn->in_at;
     bool hung = !connected && !conn->ended && events & (EPOLLHUP | EPOLLERR);
     if (!connected && !conn->ended && events & (EPOLLIN | EPOLLHUP | EPOLLERR) &&
         conn->in_bytes < EPOLL_RECEIVE_BYTES)
@@ -314,7 +314,7 @@ static bool conn_ready(struct epoll *epoll, struct slab_handle handle, uint32_t 
         out->kind = NET_CONNECTED;
         return true;
     }
-    if (conn->in_bytes == had)
+    if (conn->in_bytes == had && conn->in_at == had_at) /* moved: the owner's pointer is stale */
         return false;
     say_received(conn, out);
     return true;
