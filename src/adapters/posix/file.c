@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -171,6 +172,14 @@ static void perform(struct posix_file *file, struct file_request *request)
 
 /* --- CREATE, a slice at a time --- */
 
+static bool has_room(const struct posix_file *file, uint64_t bytes)
+{
+    struct statvfs disk;
+    if (file->free_bytes == 0 || fstatvfs(file->root, &disk) != 0)
+        return true; /* the write itself will tell */
+    return (uint64_t)disk.f_bavail * disk.f_frsize >= file->free_bytes + bytes;
+}
+
 static void part_name(const struct file_request *request, char out[FILE_NAME_BYTES + 8])
 {
     (void)snprintf(out, FILE_NAME_BYTES + 8, "%s.part", request->name);
@@ -199,8 +208,9 @@ static void create_start(struct posix_file *file, struct file_request *request)
         create_end(file, STATUS_CONFLICT);
         return;
     }
-    enum status status =
-        folder_make_of(file->root, request->name) == 0 ? STATUS_OK : status_of(errno);
+    enum status status = STATUS_TOO_LARGE;
+    if (has_room(file, request->bytes))
+        status = folder_make_of(file->root, request->name) == 0 ? STATUS_OK : status_of(errno);
     part_name(request, part);
     if (status == STATUS_OK) {
         create->fd =

@@ -35,6 +35,8 @@ struct posix_file {
     pthread_t thread;
     bool started, semaphores;
     uint32_t in_flight;
+    uint64_t free_bytes; /* the owner's to set before the first CREATE: it leaves so much room to
+                          * others on this disk, else it is TOO_LARGE */
     /* --- the I/O thread's */
     int root;
     int *fds; /* by handle - 1; -1: free */

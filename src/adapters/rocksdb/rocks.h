@@ -29,6 +29,10 @@ void rocks_settings_open(struct rocks_settings *settings, const struct rocks_opt
                          enum rocks_wal_mode mode);
 void rocks_settings_close(struct rocks_settings *settings);
 
+/* ---- rocks_room.c ---- */
+/* Is there room on the disk for a batch, and for the flush that it may cause? Sets db->full. */
+bool rocks_room(struct rocks_db *db);
+
 /* ---- rocks_wal.c ---- */
 /* Do the files of the write-ahead log follow each other? gap: the first that does not; 0: all. */
 enum status rocks_wal_look(const char *path, uint64_t *gap, struct failure *failure);

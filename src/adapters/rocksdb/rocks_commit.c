@@ -160,6 +160,8 @@ static enum status write_all(const struct changes *changes)
             batch_add(db, at);
     if (rocksdb_writebatch_count(db->batch) == 0)
         return STATUS_OK;
+    if (!rocks_room(db))
+        return STATUS_BUSY;
     /* relaxed: see keeper's run */
     uint64_t flushes = atomic_load_explicit(&db->keeper.flushes, memory_order_relaxed) + 1;
     bool milestone = state_add(db, flushes);

@@ -282,6 +282,11 @@ static enum status open_all(struct rocks_db *db, enum rocks_outcome *outcome,
 {
     struct found found = {0};
     enum status status = folder_judge(db->path, &found, failure);
+    if (status == STATUS_OK && !rocks_room(db))
+        status = failure_set(failure, STATUS_BUSY,
+                             "the disk is full: make %llu MiB free in %.60s, then start again; "
+                             "nothing is lost",
+                             (unsigned long long)(rocks_room_needed(&db->options) >> 20), db->path);
     if (status == STATUS_OK && found.current)
         status = families_judge(db, found.rows, failure);
     if (status == STATUS_OK)

@@ -120,6 +120,7 @@ struct rocks_db {
     struct rocks_lane *lanes; /* handles × workers */
     struct rocks_worker *workers;
     struct rocks_keeper keeper;
+    _Atomic bool full; /* rocks_db_full */
     /* --- the writer's */
     struct rocksdb_writebatch_t *batch;
     uint64_t *highest;       /* by hash of the key: no stored stamp of such keys is above */
@@ -160,6 +161,11 @@ struct rocks_gauges {
 MUST_USE enum status rocks_db_open(struct rocks_db *db, const char *path,
                                    const struct rocks_options *options, enum rocks_outcome *outcome,
                                    struct failure *failure);
+
+/* Free bytes without which nothing is written (BUSY) nor opened: what one flush may take. */
+uint64_t rocks_room_needed(const struct rocks_options *options);
+/* The last batch found less, and was told BUSY. Any thread. */
+bool rocks_db_full(struct rocks_db *db);
 
 /* Finishes what is in flight. Handles are gone with it. Does not flush: a ROCKS_FLUSH before it
  * makes the next open faster. Tolerates a zeroed one. */

@@ -85,6 +85,9 @@ enum status assemble_log(struct node *node, struct failure *failure)
         status = posix_file_open(&node->file, config->data, &node->shards[0].net.waker, failure);
     if (status != STATUS_OK)
         return status;
+    struct rocks_options store = {.small = config->store_size == 0};
+    /* The log stops first: what two segments still take, the store writes twice. */
+    node->file.free_bytes = rocks_room_needed(&store) + ((uint64_t)config->segment_mib << 22);
     struct log_options options = log_options_default();
     options.folder = "log";
     options.segment_bytes = config->segment_mib << 20;

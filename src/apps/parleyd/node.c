@@ -403,12 +403,30 @@ static void stalls_look(struct node *node)
     node->stalled_s += rocks_db_gauges(&node->index.db).stopped;
 }
 
+/* Somebody else took the room that the log leaves to the store. */
+static void store_tell(struct node *node)
+{
+    bool full = rocks_db_full(&node->index.db);
+    if (full == node->board.store_told)
+        return;
+    node->board.store_told = full;
+    if (full)
+        (void)fprintf(stderr,
+                      "parleyd: ALARM: the disk is full: what is sent is kept and delivered later. "
+                      "Make %llu MiB free in %s; the server goes on by itself\n",
+                      (unsigned long long)rocks_room_needed(&node->index.db.options) >> 20,
+                      node->config->data);
+    else
+        (void)fprintf(stderr, "parleyd: the disk has room for the index again\n");
+}
+
 /* Once, when it becomes so while the server runs; at start, recover says it. */
 static void alarms_tell(struct node *node)
 {
     const char *reason = node_read_only(node);
     disk_tell(node);
     stalls_look(node);
+    store_tell(node);
     quarantine_tell(&node->quarantine, mono_us());
     certificate_turn(&node->certificate, posix_signals_hup_take(node->signals), mono_us() / 1000);
     if (reason == NULL || node->board.read_only_told)
