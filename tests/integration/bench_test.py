@@ -99,6 +99,7 @@ class Scene(unittest.TestCase):
         report = self.measure("idle", "--server", address, "--connections", "20", "--seconds", "1",
                               "--server-pid", str(self.server.pid))
         self.assertGreater(report["private_kib_all"], 1000)
+        self.assertIn("bytes_per_connection_held", report)
 
     def test_a_storm_shows_nothing_twice(self):
         address = self.start("--unsafe-bench", self.data)

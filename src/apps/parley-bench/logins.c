@@ -51,11 +51,19 @@ static enum bench_exit end(struct load *load, bool done, struct report *report,
     return done ? BENCH_OK : BENCH_ERROR;
 }
 
+/* As many connections as before, and what each sign-in leaves behind (rows, caches) once more. */
+static bool sign_in_again(struct load *load, uint32_t first, uint32_t count)
+{
+    load_drop(load, first, count);
+    return pause(load, SETTLE_US) && load_sign_in(load, first, count, SIGN_UPS) &&
+           pause(load, SETTLE_US);
+}
+
 enum bench_exit idle_run(const struct options *options)
 {
     static struct load load;
     static struct report report;
-    struct server_use none, half, all, held;
+    struct server_use none, half, all, held, again;
     pid_t pid = (pid_t)options->numbers[OPTION_SERVER_PID];
     uint32_t count = (uint32_t)options->numbers[OPTION_CONNECTIONS], first = count / 2;
     uint64_t hold_us = options->numbers[OPTION_SECONDS] * 1000000;
@@ -64,8 +72,10 @@ enum bench_exit idle_run(const struct options *options)
                 load_sign_in(&load, 0, first, SIGN_UPS) && pause(&load, SETTLE_US) &&
                 server_read(pid, &half) && load_sign_in(&load, first, count - first, SIGN_UPS) &&
                 pause(&load, SETTLE_US) && server_read(pid, &all) && pause(&load, hold_us) &&
-                server_read(pid, &held);
+                server_read(pid, &held) && sign_in_again(&load, first, count - first) &&
+                server_read(pid, &again);
     if (done) {
+        double signs = ((double)again.private_kib - (double)held.private_kib) * 1024;
         double slope = ((double)all.private_kib - (double)half.private_kib) * 1024;
         double used_s = held.cpu_user_s + held.cpu_system_s - all.cpu_user_s - all.cpu_system_s;
         report_count(&report, "connections", count);
@@ -73,6 +83,9 @@ enum bench_exit idle_run(const struct options *options)
         report_count(&report, "private_kib_half", half.private_kib);
         report_count(&report, "private_kib_all", all.private_kib);
         report_number(&report, "bytes_per_connection", slope / (double)(count - first));
+        report_number(&report, "bytes_per_sign_in", signs / (double)(count - first));
+        report_number(&report, "bytes_per_connection_held",
+                      (slope - signs) / (double)(count - first));
         report_count(&report, "private_kib_held", held.private_kib);
         report_number(&report, "cpu_us_per_connection_s",
                       used_s * 1e6 / (double)count / (double)options->numbers[OPTION_SECONDS]);
