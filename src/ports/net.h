@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * net.h: stream connections, completion-shaped (style §8): accept, receive, send, close, wait.
- * Adapters: epoll (emulates completions), sim, later uring. Bytes received lie in a buffer of the
+ * Adapters: epoll (emulates completions), uring, sim. Bytes received lie in a buffer of the
  * adapter until net_consume; not consuming is back-pressure: no more is read. One send in flight
  * per connection:
  * the caller keeps its output and submits it once per turn.

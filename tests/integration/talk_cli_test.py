@@ -194,6 +194,11 @@ class World:
         self.server.kill()
         self.server.wait()
 
+        def refuses():  # the kernel ends the rings of a process a moment after it
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) != 0
+        until(refuses, "the port is free")
+
     def close(self):
         for process in self.processes:
             if process.poll() is None:
@@ -502,6 +507,17 @@ class TalkTest(unittest.TestCase):
         self.assertEqual(ask.ends(), -signal.SIGTERM)
         self.assertEqual(ask.modes(), (True, True))
         self.assertEqual([m["text"] for m in world.messages("alice", "@bob")], ["first"])
+
+    def test_the_same_by_io_uring(self):
+        world = self.world
+        world.kill()
+        world.start("--net-backend", "io_uring")  # or by epoll, where the kernel refuses
+        self.sign_up_both()
+        world.parley("alice", "send", "@bob", "-m", "by rings")
+        self.assertEqual([m["text"] for m in world.messages("bob", "@alice")], ["by rings"])
+        world.kill()
+        world.start("--net-backend", "io_uring")  # its port is not held by the one before
+        self.assertEqual([m["text"] for m in world.messages("alice", "@bob")], ["by rings"])
 
     def test_another_server_gets_nothing(self):
         world = self.world

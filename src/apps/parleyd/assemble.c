@@ -76,13 +76,13 @@ enum status assemble_log(struct node *node, struct failure *failure)
     enum status status = config_address(config->listen, address, &port);
     assert(status == STATUS_OK &&
            (config_loopback(address) || config_tls(config) || config->trust_proxy[0] != '\0'));
-    struct epoll_options serve = {.address = address,
-                                  .port = port,
-                                  .later = true,
-                                  .connections_max = share(node, config->connections)};
-    status = epoll_open(&node->shards[0].net, &serve, failure);
+    struct loop_options serve = {.backend = (enum loop_backend)config->net_backend,
+                                 .address = address,
+                                 .port = port,
+                                 .connections_max = share(node, config->connections)};
+    status = loop_open(&node->shards[0].loop, &serve, failure);
     if (status == STATUS_OK)
-        status = posix_file_open(&node->file, config->data, &node->shards[0].net.waker, failure);
+        status = posix_file_open(&node->file, config->data, node->shards[0].loop.waker, failure);
     if (status != STATUS_OK)
         return status;
     struct rocks_options store = {.small = config->store_size == 0};
@@ -144,19 +144,19 @@ static enum status shard_start(struct node *node, uint32_t number, struct failur
     struct node_shard *at = &node->shards[number];
     at->node = node;
     at->number = number;
-    ring_links_waker(&node->links, number, &at->net.waker);
+    ring_links_waker(&node->links, number, at->loop.waker);
     ring_rpc_open(&at->rpc, &node->links, number);
-    rocks_store_open(&at->store, &node->index.db, &at->net.waker);
+    rocks_store_open(&at->store, &node->index.db, at->loop.waker);
     enum status status =
         ring_bus_open(&at->bus, &node->links, number, number == 0 ? &node->log.bus : NULL);
     if (status == STATUS_OK)
         status =
-            password_pool_open(&at->passwords, password_threads(node), &at->net.waker, failure);
+            password_pool_open(&at->passwords, password_threads(node), at->loop.waker, failure);
     if (status != STATUS_OK)
         return failure_set(failure, status, "no memory for shard %u", number);
     if (unsafe_bench(node->config))
         password_pool_weaken(&at->passwords);
-    struct gateway_ports ports = {.net = &at->net.net,
+    struct gateway_ports ports = {.net = at->loop.net,
                                   .bus = &at->bus.port,
                                   .store = &at->store.port,
                                   .rpc = &at->rpc.port,
@@ -186,12 +186,11 @@ enum status assemble_shards(struct node *node, struct failure *failure)
         status = ring_links_open(&node->links, node->shards_count, instance, facts);
     if (status != STATUS_OK)
         return failure_set(failure, status, "no memory for the rings");
-    struct epoll_options join = {.listener = &node->shards[0].net,
-                                 .later = true,
-                                 .connections_max = share(node, node->config->connections)};
+    struct loop_options join = {.listener = &node->shards[0].loop,
+                                .connections_max = share(node, node->config->connections)};
     for (uint32_t i = 0; status == STATUS_OK && i < node->shards_count; i++) {
         if (i > 0)
-            status = epoll_open(&node->shards[i].net, &join, failure);
+            status = loop_open(&node->shards[i].loop, &join, failure);
         if (status == STATUS_OK)
             status = shard_start(node, i, failure);
     }
@@ -211,7 +210,7 @@ void assemble_close(struct node *node)
         if (at->store.db != NULL)
             rocks_store_close(&at->store);
         if (i > 0)
-            epoll_close(&at->net);
+            loop_close(&at->loop);
     }
     shared_limits_close(&node->limits_shared);
     if (node->links.shards > 0)
@@ -223,5 +222,5 @@ void assemble_close(struct node *node)
     if (stopped)
         posix_file_close(&node->file);
     if (node->shards != NULL)
-        epoll_close(&node->shards[0].net);
+        loop_close(&node->shards[0].loop);
 }

@@ -3,6 +3,7 @@
 
 #include "adapters/openssl/server.h"
 #include "adapters/rocksdb/rocks_store.h"
+#include "adapters/uring/uring.h"
 #include "apps/parleyd/audit.h"
 #include "apps/parleyd/node.h"
 #include "client/client.h"

@@ -24,7 +24,7 @@ void figures_ask(struct node *node)
     node->board.asked_us = mono_us();
     (void)pthread_mutex_unlock(&node->lock);
     for (uint32_t i = 0; i < node->shards_count; i++)
-        waker_wake(&node->shards[i].net.waker);
+        waker_wake(node->shards[i].loop.waker);
 }
 
 bool figures_there(struct node *node)

@@ -49,7 +49,7 @@ static void figures_lay(struct node_shard *at, struct node_board *board)
                                                  .passwords = at->passwords.in_flight,
                                                  .rates = gateway->limiter.buckets.used};
     if (at->number > 0)
-        waker_wake(&at->node->shards[0].net.waker);
+        waker_wake(at->node->shards[0].loop.waker);
 }
 
 static enum node_phase board_meet(struct node_shard *at)
@@ -82,7 +82,7 @@ static void board_advance(struct node *node, enum node_phase phase)
     node->board.phase = phase;
     (void)pthread_mutex_unlock(&node->lock);
     for (uint32_t i = 0; i < node->shards_count; i++)
-        waker_wake(&node->shards[i].net.waker);
+        waker_wake(node->shards[i].loop.waker);
 }
 
 static uint32_t connections_of(struct node *node)
@@ -170,7 +170,7 @@ static enum status recover(struct node *node, struct failure *failure)
                                             .large = node->config->store_size != 0,
                                             .cache_mib = node->config->cache_mib,
                                             .shards = node->shards_count,
-                                            .waker = &node->shards[0].net.waker,
+                                            .waker = node->shards[0].loop.waker,
                                             .log_first = log_first(&node->log),
                                             .program = "parleyd"};
             status = index_open(&node->index, &options, failure);
@@ -337,12 +337,12 @@ enum status node_open(struct node *node, const struct config *config, struct pos
         upkeep_open(&node->upkeep, config, &node->log, &node->index.db,
                     system_clock()->vtable->read(system_clock()));
     if (status == STATUS_OK)
-        status = posix_admin_open(&node->admin, config->data, &node->shards[0].net.waker, failure);
+        status = posix_admin_open(&node->admin, config->data, node->shards[0].loop.waker, failure);
     if (status == STATUS_OK && config->metrics_listen[0] != '\0')
         status = metrics_page(node, failure);
     for (uint32_t i = 0; status == STATUS_OK && i < node->shards_count; i++)
-        status = epoll_listen(&node->shards[i].net, failure);
-    node->port = status == STATUS_OK ? epoll_port(&node->shards[0].net) : 0;
+        status = loop_listen(&node->shards[i].loop, failure);
+    node->port = status == STATUS_OK ? loop_port(&node->shards[0].loop) : 0;
     return status;
 }
 
@@ -485,7 +485,7 @@ enum status node_serve(struct node *node, struct failure *failure)
 {
     bool any = true;
     enum status status = threads_start(node, failure);
-    posix_signals_wake(node->signals, &node->shards[0].net.waker);
+    posix_signals_wake(node->signals, node->shards[0].loop.waker);
     while (status == STATUS_OK && posix_signals_asked(node->signals) == 0 && !node->drain_asked) {
         any = turn(node, any);
         if (node_failed(node))

@@ -13,7 +13,6 @@
 
 #include <pthread.h>
 
-#include "adapters/epoll/epoll.h"
 #include "adapters/limits/shared_limits.h"
 #include "adapters/log/log.h"
 #include "adapters/password/pool.h"
@@ -25,6 +24,7 @@
 #include "apps/parleyd/certificate.h"
 #include "apps/parleyd/data.h"
 #include "apps/parleyd/index.h"
+#include "apps/parleyd/loop.h"
 #include "apps/parleyd/quarantine.h"
 #include "apps/parleyd/upkeep.h"
 #include "runtime/config.h"
@@ -33,7 +33,7 @@
 struct node;
 
 struct node_shard {
-    struct epoll net;
+    struct loop loop;
     struct ring_bus bus;
     struct ring_rpc rpc;
     struct rocks_store store;
