@@ -283,6 +283,8 @@ static void write_meta(struct log *log)
     log->meta.log_epoch += recovery->lost || log->options.new_epoch;
     if (log->options.repair && log->options.part > log->meta.flushed)
         log->meta.flushed = log->options.part;
+    if (log->options.repair && log->segments_count == 0)
+        log->meta.newest = 0; /* none is missed any more */
     if (log->segments_count > 0)
         log->meta.newest = log->segments[log->segments_count - 1].number;
     recovery->request.file = log->meta_file;

@@ -12,6 +12,7 @@ struct ctl {
     const char *data;
     bool json, owner;
     const char *reason; /* NULL: none was given */
+    bool verify, yes, rollback, rebuild;
     const char *words[CTL_WORDS_MAX];
     int words_count;
 };
@@ -37,6 +38,10 @@ int ctl_log_verify(const struct ctl *ctl);
 
 /* The machine, the folder and the server on it (doctor.c). */
 int ctl_doctor(const struct ctl *ctl);
+/* The folder as a whole (backup.c, restore.c, recover.c). words[1] of the first two: the backup. */
+int ctl_backup(const struct ctl *ctl);
+int ctl_restore(const struct ctl *ctl);
+int ctl_recover(const struct ctl *ctl);
 
 /* Does a server answer for this folder, and is it sound? CTL_NO_SERVER, and nothing said, if none
  * does. */

@@ -32,6 +32,14 @@ static const char help[] =
     "  parleyctl [--data FOLDER] log verify\n"
     "                                     read the whole log, change nothing; the server must\n"
     "                                     not run\n"
+    "  parleyctl [--data FOLDER] backup DIR\n"
+    "                                     copy all a server needs to DIR; it may run\n"
+    "  parleyctl restore DIR --verify     can this backup be restored? Changes nothing\n"
+    "  parleyctl [--data NEW] restore DIR make the data folder NEW from a backup\n"
+    "  parleyctl [--data FOLDER] recover [--rollback] [--rebuild] [--yes]\n"
+    "                                     what is wrong with the folder; with --yes: go on with\n"
+    "                                     what is left. --rollback: a device proved a loss;\n"
+    "                                     --rebuild: build the index again\n"
     "  parleyctl --help, --version\n"
     "\n"
     "The folder is ./parley-data (or PARLEY_DATA) unless --data names another.\n"
@@ -69,6 +77,10 @@ static int run(const struct ctl *ctl)
         return usage("its answer has one form: it takes no --json", ctl->words[0]);
     if (ctl->owner && !words_are(ctl, "invite", NULL))
         return usage("only invite takes --owner", ctl->words[0]);
+    if ((ctl->yes || ctl->rollback || ctl->rebuild) && !words_are(ctl, "recover", NULL))
+        return usage("only recover takes --yes, --rollback and --rebuild", ctl->words[0]);
+    if (ctl->verify && strcmp(ctl->words[0], "restore") != 0)
+        return usage("only restore takes --verify", ctl->words[0]);
     if (words_are(ctl, "invite", NULL))
         return ctl_invite(ctl);
     if (words_are(ctl, "status", NULL))
@@ -87,7 +99,29 @@ static int run(const struct ctl *ctl)
         return ctl_check(ctl);
     if (words_are(ctl, "log", "verify"))
         return ctl_log_verify(ctl);
+    if (words_are(ctl, "recover", NULL))
+        return ctl_recover(ctl);
+    if (ctl->words_count == 2 && strcmp(ctl->words[0], "backup") == 0)
+        return ctl_backup(ctl);
+    if (ctl->words_count == 2 && strcmp(ctl->words[0], "restore") == 0)
+        return ctl_restore(ctl);
     return usage("not understood", ctl->words[0]);
+}
+
+/* Options of one command alone; NULL: none of those. */
+static bool *option_of(struct ctl *ctl, const char *word)
+{
+    const struct {
+        const char *word;
+        bool *at;
+    } options[] = {{"--verify", &ctl->verify},
+                   {"--yes", &ctl->yes},
+                   {"--rollback", &ctl->rollback},
+                   {"--rebuild", &ctl->rebuild}};
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        if (strcmp(word, options[i].word) == 0)
+            return options[i].at;
+    return NULL;
 }
 
 /* One word of the command line; −1: go on. */
@@ -102,7 +136,10 @@ static int word_read(struct ctl *ctl, int count, char **arguments, int *at)
         (void)puts("parleyctl " PARLEY_VERSION);
         return 0;
     }
-    if (strcmp(word, "--json") == 0)
+    bool *option = option_of(ctl, word);
+    if (option != NULL)
+        *option = true;
+    else if (strcmp(word, "--json") == 0)
         ctl->json = true;
     else if (strcmp(word, "--owner") == 0)
         ctl->owner = true;

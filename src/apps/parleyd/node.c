@@ -151,7 +151,7 @@ static enum status log_elsewhere(const struct node *node, struct failure *failur
                   path);
     if (node->log.failure.status == STATUS_NOT_FOUND)
         return failure_set(failure, STATUS_NOT_FOUND,
-                           "the log is gone from %.60s/log: mount it, or restore a copy of it; "
+                           "the log is gone from %.60s/log: mount it, or parleyctl restore; "
                            "nothing was changed",
                            path);
     return failure_set(failure, STATUS_CONFLICT,
@@ -203,7 +203,7 @@ static enum status recover(struct node *node, struct failure *failure)
     node->board.read_only_told = node->log.state == LOG_READ_ONLY;
     if (node->log.state == LOG_READ_ONLY)
         (void)fprintf(stderr, "parleyd: the server only reads: nothing can be sent until it is "
-                              "started from a sound data folder (parleyctl log verify)\n");
+                              "put right: parleyctl recover\n");
     return status;
 }
 
