@@ -183,6 +183,12 @@ static size_t dense_count(const struct step *step, uint64_t from)
     return count;
 }
 
+/* Does the row name the body that is its entry? */
+static bool points(const struct pb_inbox_row *row)
+{
+    return !row->has_entry && row->cseq > 0 && row->chat_id.bytes == ID_BYTES;
+}
+
 /* Ask for the bodies of the first held rows. */
 static void bodies_read(struct step *step, struct ticket ticket, struct slice held)
 {
@@ -194,7 +200,7 @@ static void bodies_read(struct step *step, struct ticket ticket, struct slice he
         return;
     struct pb_inbox_row row;
     for (size_t i = 0; i < BODIES_MAX && held_next(step, &rest, &row); i++)
-        if (row.cseq > 0 && !row.has_entry && row.chat_id.bytes == ID_BYTES)
+        if (points(&row))
             keys[count++] = key_one(TABLE_MSG, row.chat_id.at, row.cseq);
     ticket.round = 1;
     step_read_keys(step, keys, count, ticket, held);
@@ -211,8 +217,8 @@ static bool entry_next(struct step *step, struct slice *held, size_t *body, stru
         *entry = row.entry;
     } else {
         struct pb_msg_row msg;
-        if (!step_row_message(step, step_row(step, 0, *body), &pb_msg_row_type, &msg) ||
-            !msg.has_entry)
+        if (!points(&row) ||
+            !step_row_message(step, step_row(step, 0, *body), &pb_msg_row_type, &msg))
             return false;
         (*body)++;
         *entry = msg.entry;

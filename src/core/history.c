@@ -108,7 +108,7 @@ void history_on_rows(struct step *step)
         const struct row *row = step_row(step, 0, i);
         struct pb_msg_row msg;
         if (row == NULL || row->key.n != next ||
-            !step_row_message(step, row, &pb_msg_row_type, &msg) || !msg.has_entry)
+            !step_row_message(step, row, &pb_msg_row_type, &msg))
             break;
         entry_show_to(&msg.entry, &step->session->user);
         bytes += pb_entry_size(&msg.entry) + 8;

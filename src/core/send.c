@@ -5,6 +5,7 @@
  * client starts again, and those submitted before that start are never acknowledged. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "core/command.h"
 #include "core/witness.h"
 #include "ports/crypto.h"
@@ -22,8 +23,7 @@ void send_stall(struct step *step, struct slice chat)
 {
     static const uint8_t nobody[8] = {0};
     struct session *session = step->session;
-    if (chat.bytes != ID_BYTES)
-        return;
+    assert(chat.bytes == ID_BYTES); /* frame.proto: exact_bytes, required */
     struct session_stalled *stalled = stalled_find(session, chat.at);
     if (stalled == NULL)
         stalled = stalled_find(session, nobody);
@@ -45,13 +45,6 @@ static void stalled_sweep(struct session *session)
             memset(&session->stalled[i], 0, sizeof session->stalled[i]);
 }
 
-static void refuse_send(struct step *step, const struct pb_frame *frame, enum pb_error_code code)
-{
-    uint64_t retry_ms = code == PB_ERROR_CODE_BUSY ? BUSY_RETRY_MS : 0;
-    step_error_retry(step, frame->req, code, retry_ms);
-    send_stall(step, frame->body.send.chat_id);
-}
-
 void send_on_frame(struct step *step, const struct pb_frame *frame)
 {
     struct session *session = step->session;
@@ -60,14 +53,15 @@ void send_on_frame(struct step *step, const struct pb_frame *frame)
     bool valid = envelope_read(asked->envelope, &envelope) == STATUS_OK &&
                  slice_equal(asked->chat_id, SLICE_OF(envelope.header.chat)) &&
                  slice_equal(ID_SLICE(session->device), SLICE_OF(envelope.header.device)) &&
-                 envelope.header.sctr == asked->sctr && asked->sctr > 0 &&
-                 envelope.header.kind != PB_MESSAGE_KIND_TRANSIENT;
+                 envelope.header.sctr == asked->sctr && asked->sctr > 0; /* 0: a transient one */
     if (!valid) {
         step_offence(step, frame->req);
         return;
     }
     if (session->creating && memcmp(session->creating_chat, asked->chat_id.at, 8) == 0) {
-        refuse_send(step, frame, PB_ERROR_CODE_BUSY); /* it would overtake the chat's creation */
+        /* it would overtake the chat's creation */
+        step_error_retry(step, frame->req, PB_ERROR_CODE_BUSY, BUSY_RETRY_MS);
+        send_stall(step, asked->chat_id);
         return;
     }
     struct session_stalled *stalled = stalled_find(session, asked->chat_id.at);

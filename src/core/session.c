@@ -108,10 +108,8 @@ static void on_frame(struct step *step)
         return;
     session->frame_ms = step->event->mono_ms;
     enum status status = pb_frame_decode(step->event->bytes, step->arena, &frame);
-    if (status == STATUS_BUSY) {
-        step_close(step, 1013, "no memory");
-        return;
-    }
+    if (status == STATUS_BUSY)
+        return; /* give_up */
     if (status != STATUS_OK) {
         step_offence(step, 0);
         return;
@@ -326,9 +324,20 @@ static void dispatch(struct step *step)
     }
 }
 
+/* What a step without memory did not find may well be there: it says nothing of it, and does
+ * nothing. */
+static void give_up(struct step *step, struct arena_mark before)
+{
+    step->effects->count = 0;
+    step->effects->tally = (struct tally){0};
+    arena_rewind(step->arena, before); /* for the DETACH */
+    step_close(step, 1013, "no memory");
+}
+
 void session_step(struct session *session, const struct session_config *config,
                   const struct event *event, struct arena *arena, struct effects *effects)
 {
+    struct arena_mark before = arena_mark(arena);
     assert(effects->count == 0 && effects->max >= SESSION_EFFECTS_MAX);
     struct step step = {session, config, event, arena, effects, event->output_bytes};
     bool completion =
@@ -343,7 +352,7 @@ void session_step(struct session *session, const struct session_config *config,
     if (session->state == SESSION_LIVE)
         delivery_pump(&step);
     if (arena->exhausted && session->state != SESSION_CLOSING)
-        step_close(&step, 1013, "no memory");
+        give_up(&step, before);
     if (session->state != SESSION_NEW && session->state != SESSION_CLOSING)
         arm(&step);
 }

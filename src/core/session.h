@@ -135,8 +135,8 @@ _Static_assert(sizeof(struct session) <= SESSION_BYTES_MAX, "a session is small"
 void session_init(struct session *session, uint64_t handle);
 
 /* One event in, effects out. Never fails: what is invalid becomes an answer or a close.
- * effects->max ≥ SESSION_EFFECTS_MAX. An exhausted arena closes the connection (1013). After
- * CLOSE: no effects. */
+ * effects->max ≥ SESSION_EFFECTS_MAX. A step that exhausts the arena closes the connection (1013)
+ * and has no other effect than to DETACH. After CLOSE: no effects. */
 void session_step(struct session *session, const struct session_config *config,
                   const struct event *event, struct arena *arena, struct effects *effects);
 

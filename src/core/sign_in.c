@@ -5,6 +5,7 @@
  * PASSWORD_SET verifies the old password itself, which is as fresh a proof as a LOGIN. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/base64.h"
 #include "core/command.h"
 #include "core/password_rule.h"
@@ -215,9 +216,10 @@ static bool hello_signed(struct step *step, const struct pb_hello *hello, struct
     struct buf text = buf_over(space, sizeof space);
     devlist_session_message(slice_text(step->config->server_name), SLICE_OF(step->session->nonce),
                             hello->device_id.at, hello->conn, &text);
-    return !text.overflow && sigpub.bytes == ED25519_PUBLIC_BYTES &&
-           hello->sig.bytes == ED25519_SIGNATURE_BYTES &&
-           crypto_ed25519_verify(sigpub.at, buf_slice(&text), hello->sig.at);
+    assert(!text.overflow); /* its size is that of the longest name */
+    /* row.proto and frame.proto: exact_bytes, required */
+    assert(sigpub.bytes == ED25519_PUBLIC_BYTES && hello->sig.bytes == ED25519_SIGNATURE_BYTES);
+    return crypto_ed25519_verify(sigpub.at, buf_slice(&text), hello->sig.at);
 }
 
 /* What valid tokens prove about this server's logs; others' and forged ones prove nothing. */

@@ -255,7 +255,7 @@ static bool chat_fill(struct step *step, size_t read, struct pb_chat_state *chat
         chat->last_mid = sender.mid;
         chat->last_cseq = sender.cseq;
     }
-    if (step_row_message(step, step_row(step, read, 2), &pb_msg_row_type, &msg) && msg.has_entry) {
+    if (step_row_message(step, step_row(step, read, 2), &pb_msg_row_type, &msg)) {
         chat->last_entry = msg.entry;
         chat->has_last_entry = true;
         entry_show_to(&chat->last_entry, &step->session->user);

@@ -179,6 +179,57 @@ static void a_send_does_not_overtake_the_creation(void **state)
     assert_int_equal(rig->submits_count, 2);
 }
 
+/* Four chats may be out of step; with a fifth, a fresh connection is in step with every chat. */
+static void a_connection_that_is_out_of_step_too_often_ends(void **state)
+{
+    struct rig *rig = *state;
+    rig_live(rig, 0, 0);
+    for (uint8_t i = 1; i <= 5; i++) {
+        struct pb_frame frame = rig_send_frame(rig, i, (uint8_t)(10 + i), 1);
+        rig_bytes(rig, pb_frame_pack(&frame, &rig->keep), 300);
+        assert_int_equal(rig->close_code, i < 5 ? 0 : 1013);
+    }
+}
+
+static void a_chat_that_started_again_goes_on_before_the_old_ones_are_answered(void **state)
+{
+    struct rig *rig = *state;
+    rig_live(rig, 0, 0);
+    for (uint32_t i = 1; i <= 2; i++) {
+        struct pb_frame frame = rig_send_frame(rig, i + 1, 9, i);
+        rig_frame(rig, &frame);
+    }
+    rig_appended(rig, 0, STATUS_BUSY);
+    rig_expect_error(rig, 2, PB_ERROR_CODE_BUSY);
+    struct pb_frame frame = rig_send_frame(rig, 5, 9, 1);
+    frame.body.send.start = true;
+    rig_frame(rig, &frame);
+    frame = rig_send_frame(rig, 6, 9, 2);
+    rig_frame(rig, &frame);
+    rig_appended(rig, 3, STATUS_OK);
+    assert_int_equal(rig_last(rig, PB_FRAME_BODY_SENT)->req, 6);
+    rig_appended(rig, 1, STATUS_OK); /* of before the start */
+    rig_expect_error(rig, 3, PB_ERROR_CODE_RETRY);
+}
+
+/* Typing and the like go another way; a send under a transient header would be numbered. */
+static void a_transient_envelope_is_no_send(void **state)
+{
+    struct rig *rig = *state;
+    rig_live(rig, 0, 0);
+    struct pb_frame frame = rig_send_frame(rig, 2, 9, 0);
+    uint8_t *envelope = (uint8_t *)(uintptr_t)frame.body.send.envelope.at;
+    struct envelope read;
+    envelope[1] = PB_MESSAGE_KIND_TRANSIENT;
+    assert_int_equal(envelope_read(frame.body.send.envelope, &read), STATUS_OK);
+    rig_frame(rig, &frame);
+    rig_expect_error(rig, 2, PB_ERROR_CODE_BAD_FRAME);
+    frame = rig_send_frame(rig, 3, 9, 0); /* counters begin at 1 */
+    rig_frame(rig, &frame);
+    rig_expect_error(rig, 3, PB_ERROR_CODE_BAD_FRAME);
+    assert_int_equal(rig->submits_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +239,9 @@ int main(void)
         RIG_TEST(a_refused_send_stalls_its_chat_too),
         RIG_TEST(a_chat_is_of_two_users_and_their_listed_devices),
         RIG_TEST(a_send_does_not_overtake_the_creation),
+        RIG_TEST(a_connection_that_is_out_of_step_too_often_ends),
+        RIG_TEST(a_chat_that_started_again_goes_on_before_the_old_ones_are_answered),
+        RIG_TEST(a_transient_envelope_is_no_send),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

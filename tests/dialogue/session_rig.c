@@ -19,6 +19,7 @@ struct rig *rig_new(void)
     session_init(&rig->session, 77);
     arena_init(&rig->arena, SESSION_STEP_BYTES_MAX);
     arena_init(&rig->keep, (size_t)256 << 20);
+    arena_init(&rig->lean, SESSION_STEP_BYTES_MAX);
     rig->mono_ms = 1000;
     return rig;
 }
@@ -27,6 +28,7 @@ void rig_free(struct rig *rig)
 {
     arena_deinit(&rig->arena);
     arena_deinit(&rig->keep);
+    arena_deinit(&rig->lean);
     memory_free(rig);
 }
 
@@ -132,9 +134,14 @@ static void one_step(struct rig *rig, struct event *event)
     event->now_ms = 1700000000000u + rig->mono_ms;
     event->output_bytes = rig->output_bytes;
     memset(event->entropy, ++rig->entropy, sizeof event->entropy);
+    if (rig->sweeping) {
+        rig_starve(rig, event);
+        rig_twist(rig, event);
+    }
     arena_reset(&rig->arena);
     session_step(&rig->session, &rig->config, event, &rig->arena, &effects);
     session_check(&rig->session, &rig->config);
+    rig->tally = effects.tally;
     for (size_t i = 0; i < effects.count; i++)
         take_effect(rig, &rig->effects[i]);
 }
@@ -424,7 +431,10 @@ struct pb_frame rig_send_frame(struct rig *rig, uint32_t req, uint8_t chat, uint
 
 int rig_set_up(void **state)
 {
-    *state = rig_new();
+    bool sweeping = *state != NULL;
+    struct rig *rig = rig_new();
+    rig->sweeping = sweeping;
+    *state = rig;
     return 0;
 }
 

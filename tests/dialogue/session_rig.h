@@ -34,6 +34,10 @@ struct rig {
     bool hold_reads, answering;
     size_t mark; /* frames before the last event of the test */
     uint8_t entropy;
+    struct tally tally; /* of the last step */
+    struct arena lean;  /* of the sweeps */
+    bool sweeping;
+    uint32_t starved, twisted; /* steps */
 };
 
 struct rig *rig_new(void);
@@ -74,7 +78,26 @@ void rig_ack(struct rig *rig, uint64_t useq);
 void rig_sync(struct rig *rig, uint32_t req, uint64_t from);
 struct pb_frame rig_send_frame(struct rig *rig, uint32_t req, uint8_t chat, uint64_t sctr);
 
-#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
+/* starve.c: this event, on copies of the session, with ever more memory until it is enough: the
+ * connection closes and nothing else is said or done; or all is as with plenty. */
+void rig_starve(struct rig *rig, const struct event *event);
+
+/* twist.c: this event, on copies of the session, with each of its parts wrong in every way: a frame
+ * of a malicious client, a store or a log that fails. The session speaks for nobody else, answers
+ * at most once, and what failed makes nobody somebody and acknowledges nothing. */
+void rig_twist(struct rig *rig, const struct event *event);
+
+/* Twice: as it is, then with every step swept before it is taken. */
+#define RIG_TEST(name)                                           \
+    RIG_PLAIN(name),                                             \
+    {                                                            \
+#name " (swept)", name, rig_set_up, rig_tear_down, #name \
+    }
+/* Once: a test that changes the session or its config in the middle. */
+#define RIG_PLAIN(name)                              \
+    {                                                \
+#name, name, rig_set_up, rig_tear_down, NULL \
+    }
 
 int rig_set_up(void **state);
 int rig_tear_down(void **state);
