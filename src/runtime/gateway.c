@@ -104,7 +104,7 @@ void conn_step(struct gateway *gateway, struct slab_handle handle, struct event 
     arena_reset(&gateway->step);
     struct effects effects = {.at = gateway->effects, .max = SESSION_EFFECTS_MAX};
     session_step(&conn->session, &gateway->config, event, &gateway->step, &effects);
-    metrics_take(&gateway->counts, &effects.tally);
+    conn_tally(gateway, conn, &effects.tally);
     if (event->kind == EVENT_CLOSED)
         effects_run_last(gateway, &effects);
     else
@@ -129,6 +129,7 @@ static void http_refuse(struct gateway *gateway, struct slab_handle handle,
     struct buf out = buf_over(bytes, sizeof bytes);
     upgrade_write_refusal(&out, status);
     gateway->counts.refused_head++;
+    conn_said_input(gateway, conn, "http", status);
     http_answer(gateway, handle, conn, &out, SLICE_EMPTY);
 }
 
@@ -225,6 +226,8 @@ static void ws_fail(struct gateway *gateway, struct slab_handle handle, struct g
     size_t bytes = ws_write_close(frame, code, SLICE_EMPTY, NULL);
     if (output_put(&conn->output, slice_make(frame, bytes)) != STATUS_OK)
         conn->closed = true;
+    if (code != WS_CODE_NORMAL && code != WS_CODE_NONE && code != WS_CODE_GOING_AWAY)
+        conn_said_input(gateway, conn, "websocket", code);
     gateway->counts.closed_protocol += code != WS_CODE_NORMAL && code != WS_CODE_NONE;
     conn_linger(gateway, handle, conn);
 }

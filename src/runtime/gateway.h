@@ -32,6 +32,7 @@
 #include "runtime/forwarded.h"
 #include "runtime/metrics.h"
 #include "runtime/output.h"
+#include "runtime/said.h"
 #include "wire/ws.h"
 
 #define FRAME_BYTES_MAX       (1u << 20)
@@ -92,7 +93,8 @@ struct gateway {
     uint32_t entropy_used;
     bool rollback; /* a session proved it: the node must go read-only */
     uint64_t rollback_claim, rollback_head;
-    struct metrics counts; /* gauges are conns.used, operations.used, limiter.buckets.used */
+    struct said_queue said; /* taken by whoever runs the shard */
+    struct metrics counts;  /* gauges are conns.used, operations.used, limiter.buckets.used */
 };
 
 /* BUSY: no memory. The ports, and what the options point at, stand until gateway_close. */

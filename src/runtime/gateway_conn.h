@@ -82,6 +82,16 @@ void conn_feed(struct gateway *gateway, struct slab_handle handle, struct gatewa
 
 void conn_arm(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn);
 
+/* ---- what is counted and said (gateway_said.c) ---- */
+
+void conn_tally(struct gateway *gateway, const struct gateway_conn *conn,
+                const struct tally *tally);
+void conn_said_input(struct gateway *gateway, const struct gateway_conn *conn, const char *what,
+                     uint32_t code);
+void conn_said_limit(struct gateway *gateway, const struct gateway_conn *conn,
+                     enum rate_class class, uint32_t wait_ms);
+void conn_said_rollback(struct gateway *gateway, const struct gateway_conn *conn);
+
 /* Count a frame against its limits: 0, or the ms to wait (then it was one too many). */
 uint32_t conn_rate(struct gateway *gateway, struct gateway_conn *conn, struct slice frame);
 /* EFFECT_RATE_BACK: what the frame took by what it named is given back. */

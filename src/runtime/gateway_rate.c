@@ -38,6 +38,8 @@ uint32_t conn_rate(struct gateway *gateway, struct gateway_conn *conn, struct sl
         wait_ms = class == RATE_NONE ? 0 : take(gateway, (uint8_t) class, key);
     }
     gateway->counts.rate_refused[class] += wait_ms > 0;
+    if (wait_ms > 0)
+        conn_said_limit(gateway, conn, class, wait_ms);
     return wait_ms;
 }
 

@@ -188,13 +188,15 @@ static void run_close(struct gateway *gateway, struct slab_handle handle, struct
     conn_linger(gateway, handle, conn);
 }
 
-static void run_alarm(struct gateway *gateway, const struct effect *effect)
+static void run_alarm(struct gateway *gateway, const struct gateway_conn *conn,
+                      const struct effect *effect)
 {
     if (effect->alarm == ALARM_CLAIM) {
         gateway->counts.claims++;
         return;
     }
     gateway->counts.rollback_alarms++;
+    conn_said_rollback(gateway, conn);
     gateway->rollback = true;
     gateway->rollback_claim = effect->claim;
     gateway->rollback_head = effect->head;
@@ -223,7 +225,7 @@ static void effect_run(struct gateway *gateway, struct slab_handle handle,
         conn_arm(gateway, handle, conn);
         break;
     case EFFECT_CLOSE: run_close(gateway, handle, conn, effect); break;
-    case EFFECT_ALARM: run_alarm(gateway, effect); break;
+    case EFFECT_ALARM: run_alarm(gateway, conn, effect); break;
     case EFFECT_RATE_BACK: conn_rate_back(gateway, conn, effect); break;
     }
 }

@@ -140,6 +140,10 @@ class Metrics(Operator):
             name, kind = line.split(" ", 2)[:2]
             self.assertTrue(any(one.startswith(name) for one in told), name)
             self.assertIn(f"`{name}`", manual)
+        for line in rig.run(rig.parleyd, "--help-events").stdout.splitlines():
+            name, rest = line.split(" ", 1)
+            level, fields = rest.strip("(").split("):")
+            self.assertIn(f"| {name} | {level} | {', '.join(fields.split())} |", manual)
 
 
 class Acts(Operator):
@@ -259,6 +263,103 @@ class Acts(Operator):
         self.assertIn("the log is sealed", server.errors())
         self.assertEqual(self.audit()[0]["act"], "drain")
         self.act("drain", "--reason", "again", code=3)
+
+
+class Events(Operator):
+    def events(self, server):
+        """Those of a server with --log-format json, which stand among words on stderr."""
+        found = []
+        for line in server.errors().splitlines():
+            if line.startswith("{"):
+                found.append(json.loads(line))
+        return found
+
+    def wait_event(self, server, **wanted):
+        end = time.monotonic() + rig.DEADLINE
+        while time.monotonic() < end:
+            for one in self.events(server):
+                if wanted.items() <= one.items():
+                    return one
+            time.sleep(0.01)
+        raise AssertionError(f"no {wanted} in {server.errors()}")
+
+    def test_a_life_is_told(self):
+        server = self.two("--shards", "2", "--log-format", "json")
+        self.send("hello")
+        wrong = rig.run(rig.parley, "--profile", "guess", "login", "--server",
+                        f"http://127.0.0.1:{server.port}", "--username", "bob", "--password-fd",
+                        "0", env={"HOME": self.folder, "XDG_DATA_HOME": self.folder})
+        self.assertNotEqual(wrong.returncode, 0)
+        with socket.create_connection(("127.0.0.1", server.port)) as rude:
+            rude.sendall(b"NONSENSE\r\n\r\n")
+            rude.recv(100)
+        self.ctl("users", "suspend", "bob", "--reason", "for the test")
+        self.parley("--profile", "bob", "receive", code=4)
+        self.wait_event(server, event="account.refused", what="suspended")
+        self.wait_event(server, event="input.refused", what="http", code=501, user="-")
+        signed_up = self.wait_event(server, event="account", what="signed_up")
+        self.assertRegex(signed_up["ip"], r"^[0-9a-f]{16}$")
+        self.assertRegex(signed_up["user"], r"^[0-9a-f]{16}$")
+        act = self.wait_event(server, event="operator.act", act="suspend")
+        self.assertEqual(act["uid"], os.getuid())
+        self.assertRegex(act["user"], r"^[0-9a-f]{16}$")
+        self.assertEqual(server.stop(), 0)
+        found = self.events(server)
+        names = [one["event"] for one in found]
+        self.assertEqual(names[0], "server.start")
+        self.assertEqual(names[-1], "server.stop")
+        self.assertEqual(found[-1]["how"], "sealed")
+        for one in found:
+            self.assertRegex(one["ts"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
+            self.assertIn(one["level"], ("info", "warn", "alarm"))
+        again = self.start("--log-format", "json")
+        recovered = self.wait_event(again, event="log.recovered")
+        self.assertEqual(recovered["verdict"], "sound")
+        self.assertEqual(again.stop(signal.SIGKILL), -9)
+
+    def test_off_is_silent_and_logfmt_is_the_default(self):
+        server = self.start("--log-format", "off")
+        self.assertEqual(server.stop(), 0)
+        self.assertNotIn("server.start", server.errors())
+        server = self.start()
+        self.assertEqual(server.stop(), 0)
+        self.assertRegex(server.errors(), r"(?m)^ts=\S+Z level=info event=server\.start pid=\d+ ")
+        self.assertRegex(server.errors(), r"(?m)^ts=\S+Z level=info event=server\.stop how=sealed$")
+
+    def test_nobody_is_named_and_nothing_is_repeated(self):
+        """Canaries in everything that people write or choose."""
+        server = self.start("--register-burst", "0", "--metrics-listen", "127.0.0.1:0",
+                            "--log-format", "json", "--send-burst", "3")
+        invite = server.invite()
+        secrets = [invite, rig.PASSWORD]
+        self.assertEqual(self.register(server, "canary_anna", invite).returncode, 0)
+        self.register(server, "canary_carl", invite)  # used up
+        self.register(server, "canary_carl", "canary_invite_of_nobody")
+        second = self.ctl("invite").stdout.strip()
+        self.assertEqual(self.register(server, "canary_bert", second).returncode, 0)
+        secrets.append(second)
+        for number in range(5):
+            self.parley("--profile", "canary_anna", "send", "@canary_bert", "-m",
+                        f"canary_words {number}", "--timeout", "1", code=0 if number < 3 else 3)
+        self.parley("--profile", "canary_bert", "receive")
+        self.parley("--profile", "canary_anna", "send", "@canary_nobody", "-m", "canary_lost",
+                    code=2)
+        secret = self.ctl("users", "reset-link", "canary_bert", "--reason", "for the test")
+        secrets.append(secret.stdout.strip())
+        self.ctl("users", "suspend", "canary_bert", "--reason", "for the test")
+        self.parley("--profile", "canary_bert", "receive", code=4)
+        told = self.page(server)[1] + self.metrics() + self.ctl("status").stdout
+        self.assertEqual(server.stop(), 0)
+        told += server.errors()
+        with open(os.path.join(self.data, "audit.log"), encoding="utf-8") as file:
+            told += file.read()
+        self.assertIn("account_events_total", told)
+        self.assertIn('"event":"limit.reached"', told)
+        self.assertNotIn("canary", told.lower())
+        self.assertNotRegex(told, r'"ip":"(::ffff:)?127\.')
+        for one in secrets:
+            self.assertTrue(len(one) >= 20)
+            self.assertNotIn(one, told)
 
 
 class Doctor(Operator):

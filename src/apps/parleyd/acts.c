@@ -7,6 +7,7 @@
 #include "adapters/system/system.h"
 #include "apps/parleyd/audit.h"
 #include "apps/parleyd/desk.h"
+#include "apps/parleyd/events.h"
 #include "base/base64.h"
 #include "core/username.h"
 #include "ports/crypto.h"
@@ -123,8 +124,10 @@ static void act_begin(struct node *node, const struct act *act, const char *name
         desk_refuse(node, failure.text);
     else if (act_append(node, act, &arena) != STATUS_OK)
         desk_refuse(node, "BUSY the log has no room now, try again");
-    else
+    else {
         node->desk.state = DESK_ACT;
+        events_act(node, act->verb, node->desk.user);
+    }
     arena_deinit(&arena);
 }
 

@@ -10,6 +10,7 @@
 #include "apps/parleyd/acts.h"
 #include "apps/parleyd/audit.h"
 #include "apps/parleyd/desk.h"
+#include "apps/parleyd/events.h"
 #include "apps/parleyd/figures.h"
 #include "apps/parleyd/node.h"
 #include "base/base64.h"
@@ -162,6 +163,7 @@ static void invite(struct node *node, bool owner)
         return;
     }
     node->desk.state = DESK_APPENDING;
+    events_act(node, owner ? "invite_owner" : "invite", NULL);
 }
 
 static void invite_done(struct node *node)
@@ -252,6 +254,7 @@ static void drain(struct node *node, const char *reason)
         return;
     }
     node->drain_asked = true;
+    events_act(node, "drain", NULL);
     buf_text(&node->admin.answer, "ok\n");
     put_number(&node->admin.answer, "pid", (uint64_t)getpid());
     put_number(&node->admin.answer, "drain_ms", node->config->drain_ms);

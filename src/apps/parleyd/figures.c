@@ -115,6 +115,7 @@ static void values_look(struct node *node, struct metrics_values *values)
     values->store_stopped = gauges.stopped;
     values->store_stalled_s = node->stalled_s;
     values->shards = node->shards_count;
+    values->events_lost = sayer_lost(&node->sayer);
     values->certificate_end = certificate_end_s(&node->certificate);
     limits_look(node, values);
 }

@@ -31,6 +31,7 @@ static const char help[] =
     "  parleyd --sample-config         a configuration file with the defaults\n"
     "  parleyd --limits                every fixed bound, and why\n"
     "  parleyd --help-metrics          every figure it tells Prometheus\n"
+    "  parleyd --help-events           every event of its log\n"
     "  parleyd --version\n"
     "\n"
     "  --config FILE                   read settings from FILE (or PARLEY_CONFIG)\n"
@@ -164,6 +165,7 @@ int main(int count, char **arguments)
     case SETTINGS_SAMPLE: print_text(config_sample); return 0;
     case SETTINGS_LIMITS: print_text(bounds_text); return 0;
     case SETTINGS_METRICS: print_text(metrics_help); return 0;
+    case SETTINGS_EVENTS: print_text(said_help); return 0;
     case SETTINGS_CHECK:
     case SETTINGS_RUN: break;
     }

@@ -7,6 +7,7 @@
 
 #include "adapters/system/system.h"
 #include "apps/parleyd/assemble.h"
+#include "apps/parleyd/events.h"
 #include "apps/parleyd/unsafe.h"
 #include "base/assert.h"
 #include "base/base64.h"
@@ -68,7 +69,10 @@ static enum node_phase board_meet(struct node_shard *at)
     enum node_phase phase = board->phase;
     if (at->told != board->asked)
         figures_lay(at, board);
+    bool said = sayer_lay(&board->said, &at->shard.gateway.said);
     (void)pthread_mutex_unlock(&node->lock);
+    if (said && at->number > 0)
+        waker_wake(&node->shards[0].net.waker);
     if (phase == NODE_DRAIN && !at->drained) {
         at->drained = true;
         shard_drain(&at->shard, node->config->drain_ms);
@@ -198,6 +202,7 @@ static enum status recover(struct node *node, struct failure *failure)
         return failed(node, failure);
     if (node->log.state == LOG_READY)
         status = data_log_note(&node->data, node->log.meta.log_id, failure);
+    events_recovered(node);
     if (node->log.report.alarm[0] != '\0')
         (void)fprintf(stderr, "parleyd: ALARM: %s\n", node->log.report.alarm);
     node->board.read_only_told = node->log.state == LOG_READ_ONLY;
@@ -313,7 +318,11 @@ enum status node_open(struct node *node, const struct config *config, struct pos
     if (node->shards == NULL)
         return failure_set(failure, STATUS_BUSY, "no memory");
     memset(node->shards, 0, config->shards * sizeof *node->shards);
-    enum status status = data_open(&node->data, config->data, system_entropy(), failure);
+    enum status status = sayer_open(&node->sayer, (enum said_format)config->log_format, failure);
+    if (status == STATUS_OK)
+        status = data_open(&node->data, config->data, system_entropy(), failure);
+    if (status == STATUS_OK)
+        events_start(node);
     quarantine_open(&node->quarantine, config->data);
     if (status == STATUS_OK && node->data.keys_lost)
         (void)fprintf(stderr,
@@ -343,6 +352,8 @@ enum status node_open(struct node *node, const struct config *config, struct pos
     for (uint32_t i = 0; status == STATUS_OK && i < node->shards_count; i++)
         status = loop_listen(&node->shards[i].loop, failure);
     node->port = status == STATUS_OK ? loop_port(&node->shards[0].loop) : 0;
+    if (status == STATUS_OK)
+        events_ready(node);
     return status;
 }
 
@@ -429,6 +440,7 @@ static void alarms_tell(struct node *node)
     store_tell(node);
     quarantine_tell(&node->quarantine, mono_us());
     certificate_turn(&node->certificate, posix_signals_hup_take(node->signals), mono_us() / 1000);
+    events_turn(node);
     if (reason == NULL || node->board.read_only_told)
         return;
     node->board.read_only_told = true;
@@ -501,6 +513,8 @@ enum status node_serve(struct node *node, struct failure *failure)
 
 void node_close(struct node *node)
 {
+    events_stop(node, node->log.state == LOG_STOPPED ? "sealed" : "not_sealed");
+    sayer_close(&node->sayer);
     quarantine_tell(&node->quarantine, UINT64_MAX);
     posix_scrape_close(&node->scrape); /* it asks the admin socket */
     posix_admin_close(&node->admin);

@@ -26,6 +26,7 @@
 #include "apps/parleyd/index.h"
 #include "apps/parleyd/loop.h"
 #include "apps/parleyd/quarantine.h"
+#include "apps/parleyd/sayer.h"
 #include "apps/parleyd/upkeep.h"
 #include "runtime/config.h"
 #include "runtime/shard.h"
@@ -53,6 +54,12 @@ struct node_used {
     uint32_t connections, operations, reads, passwords, rates;
 };
 
+/* What the event log was told of last. */
+struct node_told {
+    bool full, read_only, trouble;
+    uint64_t unreadable, stalled_s, certificate_end;
+};
+
 /* What shards tell each other, under `lock`. */
 struct node_board {
     enum node_phase phase;
@@ -63,6 +70,7 @@ struct node_board {
     uint64_t asked, told[RING_SHARDS_MAX], asked_us;
     struct metrics counts[RING_SHARDS_MAX];
     struct node_used used[RING_SHARDS_MAX];
+    struct sayer_board said;
 };
 
 /* A question of the operator's that waits: for an append, or for the shards' figures. */
@@ -97,7 +105,10 @@ struct node {
     uint64_t stalls_looked_us, stalled_s; /* of the index */
     char owner_invite[32];                /* of the first start; "" */
     struct node_desk desk;
-    bool drain_asked; /* by the operator: stop as by a signal */
+    struct sayer sayer;
+    struct node_told told;
+    struct said said[SAYER_WAITING]; /* taken from the board, being written */
+    bool drain_asked;                /* by the operator: stop as by a signal */
     struct quarantine quarantine;
     struct certificate certificate;
     pthread_mutex_t lock;

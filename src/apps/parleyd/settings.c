@@ -136,6 +136,8 @@ static bool action_of(const char *word, enum settings_action *action)
         *action = SETTINGS_LIMITS;
     else if (is(word, "--help-metrics"))
         *action = SETTINGS_METRICS;
+    else if (is(word, "--help-events"))
+        *action = SETTINGS_EVENTS;
     else if (is(word, "--check"))
         *action = SETTINGS_CHECK;
     else

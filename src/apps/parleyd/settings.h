@@ -13,6 +13,7 @@ enum settings_action {
     SETTINGS_SAMPLE,
     SETTINGS_LIMITS,
     SETTINGS_METRICS,
+    SETTINGS_EVENTS,
     SETTINGS_VERSION,
 };
 
