@@ -72,7 +72,7 @@ static enum node_phase board_meet(struct node_shard *at)
     bool said = sayer_lay(&board->said, &at->shard.gateway.said);
     (void)pthread_mutex_unlock(&node->lock);
     if (said && at->number > 0)
-        waker_wake(&node->shards[0].net.waker);
+        waker_wake(node->shards[0].loop.waker);
     if (phase == NODE_DRAIN && !at->drained) {
         at->drained = true;
         shard_drain(&at->shard, node->config->drain_ms);
