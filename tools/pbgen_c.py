@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """pbgen_c: structs, tables and typed wrappers of the messages, for pbgen."""
+import itertools
+
 from pbmodel import Oneof
 
 HEAD = "/* SPDX-License-Identifier: Apache-2.0\n * Made by tools/pbgen from {}; do not edit. */\n"
@@ -97,6 +99,13 @@ def header(file):
     return "\n".join(lines)
 
 
+def run_of(message, field):
+    """How many fields in a row, from this one on, are of its oneof."""
+    fields, oneof = message.by_number(), message.oneof_of(field)
+    behind = fields[fields.index(field):]
+    return len(list(itertools.takewhile(lambda f: message.oneof_of(f) is oneof, behind)))
+
+
 def row(message, field):
     kind, oneof = f"struct pb_{message.c_name}", message.oneof_of(field)
     at = f"{oneof.name}.{field.c_name}" if oneof else field.c_name
@@ -120,10 +129,16 @@ def row(message, field):
                          ("oneof", oneof is not None)):
         if is_set:
             parts.append(f".{word} = true")
+    if oneof:
+        parts.append(f".run = {run_of(message, field)}")
     for word in ("bytes_max", "bytes_exact", "count_max"):
         if getattr(field, word):
             parts.append(f".{word} = {getattr(field, word)}")
     return "    {" + ", ".join(parts) + "},"
+
+
+def any_of(fields, what):
+    return "true" if any(getattr(field, what) for field in fields) else "false"
 
 
 def source(file):
@@ -141,7 +156,8 @@ def source(file):
             lines += [row(message, field) for field in fields] + ["};"]
         lines += [f'const struct pb_type pb_{name}_type = {{"{message.name}", '
                   f"{name + '_fields' if fields else 'NULL'}, {len(fields)},",
-                  f"    sizeof(struct pb_{name})}};", ""]
+                  f"    sizeof(struct pb_{name}), {any_of(fields, 'repeated')}, "
+                  f"{any_of(fields, 'required')}}};", ""]
     return "\n".join(lines)
 
 

@@ -34,6 +34,11 @@ struct decoder {
 
 static bool varint_read(struct slice *in, size_t bytes_max, uint64_t *out)
 {
+    if (in->bytes > 0 && in->at[0] < 0x80) { /* nearly all of them */
+        *out = in->at[0];
+        *in = slice_make(in->at + 1, in->bytes - 1);
+        return true;
+    }
     uint64_t value = 0;
     for (size_t i = 0; i < in->bytes && i < bytes_max; i++) {
         uint8_t byte = in->at[i];
@@ -233,15 +238,6 @@ static enum status repeated_alloc(struct decoder *decoder, const struct pb_type 
     return STATUS_OK;
 }
 
-static bool has_repeated(const struct pb_type *type)
-{
-    for (size_t i = 0; i < type->field_count; i++) {
-        if (type->fields[i].repeated)
-            return true;
-    }
-    return false;
-}
-
 /* `required` of every field, once all is stored. */
 static bool required_present(const struct pb_type *type, const uint8_t *out)
 {
@@ -326,7 +322,7 @@ static enum status message_read(struct decoder *decoder, const struct pb_type *t
     if (depth > PB_DEPTH_MAX)
         return STATUS_TOO_LARGE;
     enum status status = STATUS_OK;
-    if (has_repeated(type)) {
+    if (type->any_repeated) {
         status = repeated_count(type, in, out);
         if (status == STATUS_OK)
             status = repeated_alloc(decoder, type, out);
@@ -346,7 +342,7 @@ static enum status message_read(struct decoder *decoder, const struct pb_type *t
         if (!field->repeated)
             hint++;
     }
-    if (status == STATUS_OK && !required_present(type, out))
+    if (status == STATUS_OK && type->any_required && !required_present(type, out))
         status = STATUS_INVALID;
     return status;
 }
@@ -389,13 +385,14 @@ struct sink {
 
 static void varint_write(struct sink *sink, uint64_t value)
 {
-    do {
-        uint8_t byte = (uint8_t)(value & 0x7f);
-        value >>= 7;
+    for (; value >= 0x80; value >>= 7) {
         if (sink->at != NULL)
-            sink->at[sink->bytes] = (uint8_t)(byte | (value != 0 ? 0x80 : 0));
+            sink->at[sink->bytes] = (uint8_t)(value | 0x80);
         sink->bytes++;
-    } while (value != 0);
+    }
+    if (sink->at != NULL)
+        sink->at[sink->bytes] = (uint8_t)value;
+    sink->bytes++;
 }
 
 static void key_write(struct sink *sink, const struct pb_field *field, uint32_t wire)
@@ -476,8 +473,6 @@ static void repeated_write(struct sink *sink, const struct pb_field *field, cons
 
 static bool is_present(const struct pb_field *field, const uint8_t *message)
 {
-    if (field->oneof)
-        return u32_at(message, field->beside) == field->number;
     if (field->kind == PB_KIND_MESSAGE)
         return message[field->beside] != 0;
     if (is_number(field))
@@ -485,15 +480,32 @@ static bool is_present(const struct pb_field *field, const uint8_t *message)
     return size_at(message, field->at + offsetof(struct slice, bytes)) != 0;
 }
 
+/* Of a run of alternatives, dozens in a frame, the chosen one. */
+static void oneof_write(struct sink *sink, const struct pb_field *run, const uint8_t *message)
+{
+    uint32_t chosen = u32_at(message, run->beside);
+    if (chosen < run->number || chosen > run[run->run - 1].number)
+        return;
+    const struct pb_field *field = run;
+    while (field->number < chosen)
+        field++;
+    if (field->number == chosen)
+        value_write(sink, field, message + field->at);
+}
+
 /* EXCEPTION: recursive through value_write, because messages nest; types cannot be recursive. */
 static void message_write(struct sink *sink, const struct pb_type *type, const uint8_t *message)
 {
-    for (size_t i = 0; i < type->field_count; i++) {
-        const struct pb_field *field = &type->fields[i];
-        if (field->repeated)
+    const struct pb_field *end = type->fields + type->field_count;
+    for (const struct pb_field *field = type->fields; field < end; field++) {
+        if (field->oneof) {
+            oneof_write(sink, field, message);
+            field += field->run - 1;
+        } else if (field->repeated) {
             repeated_write(sink, field, message);
-        else if (is_present(field, message))
+        } else if (is_present(field, message)) {
             value_write(sink, field, message + field->at);
+        }
     }
 }
 

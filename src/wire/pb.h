@@ -61,13 +61,15 @@ struct pb_field {
     uint32_t bytes_max;   /* of each value of bytes or string; 0 = no limit of its own */
     uint32_t bytes_exact; /* bytes have this length, or are absent; 0 = any */
     uint32_t count_max;   /* of a repeated field */
+    uint32_t run;         /* of a oneof: this field and those behind it that are of the same one */
 };
 
 struct pb_type {
     const char *name;
     const struct pb_field *fields; /* ascending by number */
     size_t field_count;
-    size_t bytes; /* sizeof the struct */
+    size_t bytes;                    /* sizeof the struct */
+    bool any_repeated, any_required; /* of its own fields */
 };
 
 /* Decode one message that fills `in`. OK; INVALID: not protobuf, or against the strict rules;

@@ -48,7 +48,11 @@ static const struct pb_field sample_fields[] = {
      .beside = offsetof(struct sample, e_count)},
     {.name = "flag", .number = 7, .kind = PB_KIND_BOOL, .at = offsetof(struct sample, flag)},
 };
-const struct pb_type sample_type = {"Sample", sample_fields, 5, sizeof(struct sample)};
+const struct pb_type sample_type = {.name = "Sample",
+                                    .fields = sample_fields,
+                                    .field_count = 5,
+                                    .bytes = sizeof(struct sample),
+                                    .any_repeated = true};
 
 struct row {
     const char *what;
@@ -346,8 +350,20 @@ static void test_types(void **state)
         uint8_t zero[4096] = {0};
         assert_true(type->bytes <= sizeof zero);
         assert_int_equal(pb_size(type, zero), 0);
-        for (size_t f = 1; f < type->field_count; f++)
-            assert_true(type->fields[f - 1].number < type->fields[f].number);
+        bool repeated = false, required = false;
+        for (size_t f = 0; f < type->field_count; f++) {
+            const struct pb_field *field = &type->fields[f], *next = field + 1;
+            bool last = f + 1 == type->field_count;
+            repeated |= field->repeated;
+            required |= field->required;
+            assert_true(last || field->number < next->number);
+            if (field->oneof && !last && next->oneof && next->beside == field->beside)
+                assert_int_equal(field->run, next->run + 1);
+            else
+                assert_int_equal(field->run, field->oneof ? 1 : 0);
+        }
+        assert_int_equal(type->any_repeated, repeated);
+        assert_int_equal(type->any_required, required);
     }
 }
 
