@@ -249,6 +249,19 @@ class Acts(Operator):
             self.assertIn(text, done.stderr)
         self.assertFalse(os.path.exists(os.path.join(self.data, "audit.log")))
 
+    def test_an_upgrade_says_what_is_due_and_refuses_what_it_does_not_know(self):
+        server = self.start()
+        for words in (("upgrade", "--dry-run"), ("upgrade",)):
+            self.assertIn("nothing to do: the folder has format 1", self.act(*words))
+        self.assertEqual(server.stop(), 0)
+        with open(os.path.join(self.data, "format"), "w", encoding="utf-8") as file:
+            file.write("parley-data 9\n")
+        before = rig.snapshot(self.data)
+        done = self.ctl("upgrade")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("newer version (format 9, this one knows 1)", done.stderr)
+        self.assertEqual(rig.snapshot(self.data), before)
+
     def test_drain_waits_until_the_log_is_sealed(self):
         server = self.two()
         follower = subprocess.Popen(

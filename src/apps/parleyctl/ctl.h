@@ -12,7 +12,7 @@ struct ctl {
     const char *data;
     bool json, owner;
     const char *reason; /* NULL: none was given */
-    bool verify, yes, rollback, rebuild;
+    bool verify, yes, rollback, rebuild, dry_run;
     const char *words[CTL_WORDS_MAX];
     int words_count;
 };
@@ -35,6 +35,9 @@ bool ctl_next_line(char **lines, const char **key, const char **value);
 /* Looked up in the folder (look.c). */
 int ctl_check(const struct ctl *ctl);
 int ctl_log_verify(const struct ctl *ctl);
+
+/* From an older format to this one's (format.c, upgrade.h). */
+int ctl_upgrade(const struct ctl *ctl);
 
 /* The machine, the folder and the server on it (doctor.c). */
 int ctl_doctor(const struct ctl *ctl);

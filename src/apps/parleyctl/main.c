@@ -40,6 +40,9 @@ static const char help[] =
     "                                     what is wrong with the folder; with --yes: go on with\n"
     "                                     what is left. --rollback: a device proved a loss;\n"
     "                                     --rebuild: build the index again\n"
+    "  parleyctl [--data FOLDER] upgrade [--dry-run]\n"
+    "                                     bring the folder of an older version to this one's\n"
+    "                                     format, step by step; the server must not run\n"
     "  parleyctl --help, --version\n"
     "\n"
     "The folder is ./parley-data (or PARLEY_DATA) unless --data names another.\n"
@@ -72,13 +75,15 @@ static int run(const struct ctl *ctl)
     if (ctl->words_count == 0)
         return usage("nothing was asked", "");
     bool judges = words_are(ctl, "check", NULL) || words_are(ctl, "log", "verify") ||
-                  words_are(ctl, "metrics", NULL);
+                  words_are(ctl, "metrics", NULL) || words_are(ctl, "upgrade", NULL);
     if (ctl->json && judges)
         return usage("its answer has one form: it takes no --json", ctl->words[0]);
     if (ctl->owner && !words_are(ctl, "invite", NULL))
         return usage("only invite takes --owner", ctl->words[0]);
     if ((ctl->yes || ctl->rollback || ctl->rebuild) && !words_are(ctl, "recover", NULL))
         return usage("only recover takes --yes, --rollback and --rebuild", ctl->words[0]);
+    if (ctl->dry_run && !words_are(ctl, "upgrade", NULL))
+        return usage("only upgrade takes --dry-run", ctl->words[0]);
     if (ctl->verify && strcmp(ctl->words[0], "restore") != 0)
         return usage("only restore takes --verify", ctl->words[0]);
     if (words_are(ctl, "invite", NULL))
@@ -101,6 +106,8 @@ static int run(const struct ctl *ctl)
         return ctl_log_verify(ctl);
     if (words_are(ctl, "recover", NULL))
         return ctl_recover(ctl);
+    if (words_are(ctl, "upgrade", NULL))
+        return ctl_upgrade(ctl);
     if (ctl->words_count == 2 && strcmp(ctl->words[0], "backup") == 0)
         return ctl_backup(ctl);
     if (ctl->words_count == 2 && strcmp(ctl->words[0], "restore") == 0)
@@ -117,7 +124,8 @@ static bool *option_of(struct ctl *ctl, const char *word)
     } options[] = {{"--verify", &ctl->verify},
                    {"--yes", &ctl->yes},
                    {"--rollback", &ctl->rollback},
-                   {"--rebuild", &ctl->rebuild}};
+                   {"--rebuild", &ctl->rebuild},
+                   {"--dry-run", &ctl->dry_run}};
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         if (strcmp(word, options[i].word) == 0)
             return options[i].at;

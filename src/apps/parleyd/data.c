@@ -30,23 +30,20 @@ static bool folder_empty(const char *path)
     return empty;
 }
 
-static enum status format_judge(const char *path, const char *text, struct failure *failure)
+static enum status format_read(const char *path, const char *text, unsigned *format,
+                               struct failure *failure)
 {
     if (strncmp(text, FORMAT_LABEL, strlen(FORMAT_LABEL)) != 0)
         return failure_set(failure, STATUS_INVALID, "%.80s/format is not what parleyd writes",
                            path);
     unsigned long number = strtoul(text + strlen(FORMAT_LABEL), NULL, 10);
-    if (number > DATA_FORMAT)
-        return failure_set(failure, STATUS_UNSUPPORTED,
-                           "%.60s is of a newer version (format %lu, this parleyd knows %u); "
-                           "nothing was changed",
-                           path, number, DATA_FORMAT);
     if (number == 0)
         return failure_set(failure, STATUS_INVALID, "%.80s/format names no version", path);
+    *format = number < UINT32_MAX ? (unsigned)number : UINT32_MAX;
     return STATUS_OK;
 }
 
-enum status data_look(const char *path, struct failure *failure)
+enum status data_format(const char *path, unsigned *format, struct failure *failure)
 {
     char text[64] = "";
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -71,7 +68,24 @@ enum status data_look(const char *path, struct failure *failure)
     if (bytes < 0)
         return failure_set(failure, STATUS_IO, "%.80s/format cannot be read: %s", path,
                            strerror(errno));
-    return format_judge(path, text, failure);
+    return format_read(path, text, format, failure);
+}
+
+enum status data_look(const char *path, struct failure *failure)
+{
+    unsigned format;
+    enum status status = data_format(path, &format, failure);
+    if (status != STATUS_OK || format == DATA_FORMAT)
+        return status;
+    if (format > DATA_FORMAT)
+        return failure_set(failure, STATUS_UNSUPPORTED,
+                           "%.60s is of a newer version (format %u, this parleyd knows %u); "
+                           "nothing was changed",
+                           path, format, DATA_FORMAT);
+    return failure_set(failure, STATUS_UNSUPPORTED,
+                       "%.60s is of an older version (format %u, this parleyd needs %u); nothing "
+                       "was changed: parleyctl upgrade --dry-run says what would be done",
+                       path, format, DATA_FORMAT);
 }
 
 /* ---- small whole files ---- */
@@ -232,6 +246,21 @@ enum status data_log_note(struct data *data, const uint8_t log_id[ID_BYTES],
                            data->path, strerror(errno));
     memcpy(data->log_id, log_id, ID_BYTES);
     data->has_log = true;
+    return STATUS_OK;
+}
+
+enum status data_format_note(const char *path, unsigned format, struct failure *failure)
+{
+    char text[64];
+    int bytes = snprintf(text, sizeof text, FORMAT_LABEL "%u\n", format);
+    int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool done = root >= 0 && file_make(root, "format", slice_make(text, (size_t)bytes));
+    int error = errno;
+    if (root >= 0)
+        (void)close(root);
+    if (!done)
+        return failure_set(failure, STATUS_IO, "%.80s/format cannot be written: %s", path,
+                           strerror(error));
     return STATUS_OK;
 }
 

@@ -34,8 +34,13 @@ struct data {
 };
 
 /* Look, touch nothing: OK, NOT_FOUND (no folder, or an empty one: it can be made), UNSUPPORTED (a
- * newer version's), INVALID (something else lies there), IO. */
+ * newer version's, or an older one's: upgrade.h), INVALID (something else lies there), IO. */
 MUST_USE enum status data_look(const char *path, struct failure *failure);
+
+/* Which format the folder has, whatever this program knows. As data_look, without UNSUPPORTED. */
+MUST_USE enum status data_format(const char *path, unsigned *format, struct failure *failure);
+/* Write it, whole and synced: a step of an upgrade is done. The folder is locked by the caller. */
+MUST_USE enum status data_format_note(const char *path, unsigned format, struct failure *failure);
 
 /* Make what is missing, lock, read the keys. As data_look, and CONFLICT: another server runs. */
 MUST_USE enum status data_open(struct data *data, const char *path, struct entropy *entropy,
