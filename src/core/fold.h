@@ -106,6 +106,9 @@ struct fold_outcome {
     /* Inbox: a new entry (or a repeated one) for attached devices. useq 0 = none. */
     uint64_t deliver_useq;
     const struct pb_entry *deliver; /* NULL: too large to ride along, read it */
+    const uint8_t *deliver_chat;    /* of a message, which an ACK answers with a receipt; or NULL */
+    uint64_t deliver_cseq;
+    bool deliver_new; /* false: told again, and these two are not filled */
 
     /* Inbox: the answer to a request that the fold decided. */
     bool answered;

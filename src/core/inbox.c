@@ -47,6 +47,11 @@ void inbox_entry(struct inbox_state *inbox, const struct pb_inbox_row *row,
              inbox_stamp(inbox), pb_inbox_row_pack_v1(row, inbox->arena));
     inbox->out->deliver_useq = inbox->head.useq;
     inbox->out->deliver = deliver;
+    inbox->out->deliver_new = true;
+    if (row->counts && row->chat_id.bytes == ID_BYTES) {
+        inbox->out->deliver_chat = row->chat_id.at;
+        inbox->out->deliver_cseq = row->cseq;
+    }
 }
 
 void inbox_head_write(struct inbox_state *inbox)

@@ -46,6 +46,8 @@ void live_close(struct live *live)
 {
     for (size_t i = 0; i < LIVE_JOBS; i++)
         arena_deinit(&live->jobs[i].arena);
+    for (uint32_t i = 0; live->devices != NULL && i < live->capacity; i++)
+        live_window_free(live, &live->devices[i].window);
     map_close(&live->by_device);
     map_close(&live->by_user);
     timer_close(&live->timers);
@@ -137,6 +139,7 @@ static void release(struct live *live, uint32_t at)
         if (first != LIVE_NONE)
             live->devices[first].next_of_user = device->next_of_user;
     }
+    live_window_free(live, &device->window);
     device->used = false;
 }
 
@@ -275,6 +278,7 @@ void live_on_folded(struct live *live, const uint8_t user[ID_BYTES],
         } else if (outcome->deliver_useq > 0) {
             if (outcome->deliver_useq > device->told)
                 device->told = outcome->deliver_useq;
+            live_window_add(live, &device->window, outcome);
             live_tell(live, &device->is, outcome->deliver_useq, outcome->deliver);
         }
         at = next;

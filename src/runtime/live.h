@@ -8,6 +8,8 @@
  * The first receipt of a (chat, user) leaves at once, the next after PACE_MS with the newest level
  * (pace.h); until then the cursor stays before the first entry it is for, and a device that leaves
  * stays in the table, `gone`.
+ * The owner remembers, for each device, the entries above its cursor that it was told of
+ * (live_window.c), so that an ACK reads nothing; what it does not remember it reads.
  * All of it may be lost: sessions attach again, cursors come with them (levels, not edges).
  * Owner: the thread of the processor. Bounds: the devices given at open, LIVE_JOBS under way,
  * twice as many attaches waiting, LIVE_WAITING_MAX at most; what is above is dropped, and the
@@ -30,6 +32,8 @@
 #define LIVE_PAGE        500u /* entries of one step of an ACK */
 #define LIVE_CHATS       64u  /* chats of one step of an ACK */
 #define LIVE_PACED       2u   /* chats of each device, on average, that are paced at a time */
+#define LIVE_WINDOW      256u /* entries remembered of a device */
+#define LIVE_WINDOWS_MAX ((size_t)8 << 20) /* bytes of all of them: what is above is read */
 #define LIVE_NONE        UINT32_MAX
 #define LIVE_TOKEN_BIT   (UINT64_C(1) << 62)
 
@@ -40,15 +44,30 @@ struct live_attach {
     bool lazy, again;
 };
 
+/* One entry of an inbox, as far as an ACK needs it. */
+struct live_entry {
+    uint8_t chat[ID_BYTES];
+    uint64_t cseq; /* 0: no message, an ACK of it bears no receipt */
+};
+
+/* The entries above `from`, without a gap: a ring that begins at `first`. */
+struct live_window {
+    struct live_entry *entries;
+    uint64_t from;
+    uint32_t first, count, room; /* room: a power of two, or 0 */
+};
+
 struct live_device {
     struct live_attach is; /* useq, dseq, lazy: the newest ACK */
     uint64_t told;         /* newest useq told since attached */
     uint64_t cursor;
-    uint64_t loaded;          /* newest useq acknowledged not lazily */
-    uint64_t seen;            /* read up to here; above the cursor while a receipt is held */
-    uint64_t due_ms;          /* when the first held receipt may leave; 0: none is */
+    uint64_t loaded; /* newest useq acknowledged not lazily */
+    uint64_t seen;   /* read up to here; above the cursor while a receipt is held */
+    uint64_t due_ms; /* when the first held receipt may leave; 0: none is */
+    struct live_window window;
     struct slab_handle timer; /* armed while nothing but due_ms is awaited */
     uint32_t next_of_user, next_dirty;
+    bool fresh;                   /* what was folded while it attached was told to nobody */
     bool used, dirty, gone, busy; /* gone: the session is over, a receipt may be owed */
 };
 
@@ -109,7 +128,9 @@ struct live {
     struct live_job jobs[LIVE_JOBS];
     bool ready;     /* the folds are at the end of the log */
     bool read_only; /* rollback proven, or the log failed */
+    size_t windows_bytes;
     uint64_t dropped, stale;
+    uint64_t remembered, reads; /* ACKs that read no range, and that did */
 };
 
 MUST_USE enum status live_open(struct live *live, struct bus *bus, struct store *store,

@@ -189,6 +189,7 @@ static void attach_finish(struct live *live, struct live_job *job)
     /* What was folded between the reading of the head and now was told to nobody here: the newest
      * number is not known, so the ACK job reads the head again and tells it. */
     device->told = job->head;
+    device->fresh = true;
     live_job_end(live, job);
     live_dirty(live, at);
 }
@@ -240,6 +241,8 @@ void live_step(struct live *live, uint64_t now_ms)
         if (job->state == LIVE_FREE && live->ready && !job_begin(live, job))
             continue;
         job_step(live, job);
+        while (job->state == LIVE_FREE && live->ready && job_begin(live, job))
+            continue; /* an ACK of what is remembered may be over as it begins */
     }
 }
 

@@ -22,6 +22,17 @@ uint64_t live_goal(const struct live_device *device);
  * gone and owes nothing leaves the table. */
 void live_rest(struct live *live, uint32_t at);
 
+/* live_window.c */
+/* An entry was told; `outcome` says which. */
+void live_window_add(struct live *live, struct live_window *window,
+                     const struct fold_outcome *outcome);
+/* All entries up to here are done with. */
+void live_window_pass(struct live *live, struct live_window *window, uint64_t useq);
+void live_window_free(struct live *live, struct live_window *window);
+/* Is everything in (from, upto] remembered? */
+bool live_window_holds(const struct live_window *window, uint64_t from, uint64_t upto);
+const struct live_entry *live_window_at(const struct live_window *window, uint64_t useq);
+
 /* live_job.c */
 void live_submit(struct live *live, struct live_job *job);
 void live_read(struct live *live, struct live_job *job, size_t count); /* the keys of the job */

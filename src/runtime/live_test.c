@@ -40,7 +40,7 @@ static struct receipt {
 static size_t receipts_count;
 static uint64_t tokens[64], durable[CHATS_MAX], marks[CHATS_MAX], cursors[DEVICES];
 static size_t tokens_count;
-static bool bus_stuck, folding, unchecked;
+static bool bus_stuck, folding, unchecked, telling;
 
 /* ---- the store ---- */
 
@@ -204,6 +204,14 @@ static void message(uint8_t chat)
     assert_true(inbox_count < ENTRIES_MAX);
     inbox[inbox_count].chat = chat;
     inbox[inbox_count++].cseq = ++heads[chat];
+    if (!telling)
+        return;
+    const uint8_t id[ID_BYTES] = {chat};
+    struct fold_outcome outcome = {.deliver_useq = inbox_count,
+                                   .deliver_chat = id,
+                                   .deliver_cseq = heads[chat],
+                                   .deliver_new = true};
+    live_on_folded(&live, bob, &outcome);
 }
 
 static void attach(size_t device, uint64_t conn, uint64_t useq, bool lazy)
@@ -260,6 +268,14 @@ static int open_with(uint32_t devices_max)
 static int open_all(void **state)
 {
     (void)state;
+    telling = false;
+    return open_with(16);
+}
+
+static int open_told(void **state)
+{
+    (void)state;
+    telling = true;
     return open_with(16);
 }
 
@@ -484,6 +500,34 @@ static void one_ack_for_a_long_absence(void **state)
     assert_int_equal(cursors[0], inbox_count);
 }
 
+static void an_ack_of_what_was_told_reads_nothing(void **state)
+{
+    (void)state;
+    message(1);
+    ack(0, 1, false);
+    size_t before = asked_ever;
+    for (uint64_t i = 0; i < 100; i++) {
+        message(1);
+        ack(0, 1, false);
+    }
+    assert_int_equal(asked_ever, before); /* nor does it write: the receipt is held */
+    assert_true(live.windows_bytes > 0);
+    settle_at(51000);
+    assert_int_equal(asked_ever, before + 2); /* the mark; the cursor */
+    assert_int_equal(cursors[0], 101);
+    assert_int_equal(live.windows_bytes, 0); /* nothing is above it */
+    uint64_t reads = live.reads;
+    for (uint64_t i = 0; i < LIVE_WINDOW + 1; i++)
+        message(2);
+    ack(0, 1, false);
+    assert_int_equal(live.reads, reads + 1); /* too many to remember */
+    assert_receipt(receipts_count - 1, 2, LIVE_WINDOW + 1, 51000);
+    assert_int_equal(cursors[0], inbox_count);
+    message(2);
+    ack(0, 1, false);
+    assert_int_equal(live.reads, reads + 1);
+}
+
 /* Many chats, two devices, any order: the pace holds, the cursor is right at each commit, and in
  * the end everything is told. */
 static void any_traffic(void **state)
@@ -496,7 +540,10 @@ static void any_traffic(void **state)
     uint64_t conns[DEVICES] = {1, 1};
     for (size_t i = 0; i < 3000; i++) {
         size_t device = prng_below(&prng, DEVICES);
+        bool gaps = telling;
+        telling = gaps && !prng_chance(&prng, 5);
         message((uint8_t)prng_below(&prng, 8));
+        telling = gaps;
         folding = prng_chance(&prng, 700);
         if (prng_chance(&prng, 20)) {
             detach(device, conns[device]);
@@ -522,22 +569,25 @@ static void any_traffic(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
+#define TOLD(name) cmocka_unit_test_setup_teardown(name, open_told, close_all)
+#define BOTH(name) TEST(name), TOLD(name)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_burst_costs_two_receipts),
-        TEST(a_held_receipt_does_not_spin),
-        TEST(chats_do_not_delay_each_other),
+        BOTH(a_burst_costs_two_receipts),
+        BOTH(a_held_receipt_does_not_spin),
+        BOTH(chats_do_not_delay_each_other),
         cmocka_unit_test_setup_teardown(nothing_waits_when_the_table_is_full, open_small,
                                         close_all),
-        TEST(a_receipt_outlives_its_session),
-        TEST(an_attach_while_held_loses_nothing),
-        TEST(an_owner_that_leaves_forgets),
-        TEST(a_lazy_ack_waits_behind_a_held_receipt),
-        TEST(two_devices_share_the_pace),
-        TEST(one_ack_for_a_long_absence),
-        TEST(any_traffic),
+        BOTH(a_receipt_outlives_its_session),
+        BOTH(an_attach_while_held_loses_nothing),
+        BOTH(an_owner_that_leaves_forgets),
+        BOTH(a_lazy_ack_waits_behind_a_held_receipt),
+        BOTH(two_devices_share_the_pace),
+        BOTH(one_ack_for_a_long_absence),
+        BOTH(any_traffic),
+        TOLD(an_ack_of_what_was_told_reads_nothing),
     };
     return cmocka_run_group_tests_name("live", tests, NULL, NULL);
 }
