@@ -284,7 +284,8 @@ static void on_answer(struct client *client, const struct pb_frame *frame,
 /* HELLO was refused. A conn that is not the highest, twice in a day: this profile has a copy. */
 static void on_hello_error(struct client *client, const struct pb_error *error)
 {
-    if (error->code == PB_ERROR_CODE_CONFLICT && error->ver >= client->conn) {
+    if (error->code == PB_ERROR_CODE_CONFLICT && error->ver >= client->conn &&
+        error->ver <= NUMBER_MAX) {
         bool twice = client->regressed_ms && client->now_ms - client->regressed_ms < 86400000;
         client->conn = error->ver; /* the next HELLO goes above it */
         client->regressed_ms = client->now_ms;

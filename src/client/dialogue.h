@@ -41,6 +41,11 @@ struct pair {
 
 struct stored *row_find(struct host *host, enum pb_table table, struct slice key);
 void step(struct host *host, struct pb_host_event *event);
+/* sweep_test.c, before each step of a new kind: the step with ever more memory until it is enough
+ * is BUSY, with nothing to do, or as with plenty; and with its frame or command wrong in every way
+ * it succeeds, moves no pin, counter or cursor back, loses no message and shows no false text. The
+ * mind is as before. */
+void sweep(struct host *host, const struct pb_host_event *event);
 void simple(struct host *host, enum pb_host_event_body body);
 void command(struct host *host, struct pb_event_command *command);
 /* Time passes, the timer fires. */

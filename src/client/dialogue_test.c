@@ -114,6 +114,7 @@ void step(struct host *host, struct pb_host_event *event)
     event->entropy = slice_make(entropy, 32);
     event->now_ms = 1700000000000u + host->now;
     event->mono_ms = host->now;
+    sweep(host, event);
     assert_int_equal(client_step(&host->client, event, &host->out), STATUS_OK);
     client_check(&host->client);
     commit(host, inserted);

@@ -5,6 +5,10 @@
 
 #include "client/client.h"
 
+/* No counter, row or connection ever gets that far: a higher number is a lie, and its successors
+ * would begin again at 0. */
+#define NUMBER_MAX (UINT64_C(1) << 62)
+
 /* client.c: randomness, effects, requests. */
 void mind_random(struct client *client, uint8_t *out, size_t bytes);
 uint64_t mind_jitter(struct client *client, uint64_t bound_ms);    /* 0 … bound − 1 */

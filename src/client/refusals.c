@@ -154,7 +154,7 @@ void outbox_settle(struct client *client, struct client_chat *chat,
 {
     struct client_entry *entry = entry_by_mid(client, message->mid);
     bool is_void = content && content->body_case == PB_CONTENT_BODY_VOID_;
-    if (message->sctr >= chat->next_sctr) {
+    if (message->sctr >= chat->next_sctr && message->sctr <= NUMBER_MAX) {
         chat->next_sctr = message->sctr + 1;
         chat->dirty = true;
     }
@@ -268,7 +268,8 @@ void outbox_repeat(struct client *client, const struct pb_repeat *repeat)
 {
     struct client_chat *chat = client_chat_find(client, repeat->chat_id.at);
     struct client_entry *entry = chat ? entry_by_sctr(client, chat, repeat->sctr) : NULL;
-    if (!entry || chat->load_upto || memcmp(repeat->device_id.at, client->device, ID_BYTES) != 0)
+    if (!entry || chat->load_upto || repeat->last > NUMBER_MAX ||
+        memcmp(repeat->device_id.at, client->device, ID_BYTES) != 0)
         return;
     if (repeat->sctr == repeat->last && repeat->last_mid.bytes == ID_BYTES &&
         memcmp(repeat->last_mid.at, entry->mid, ID_BYTES) == 0)

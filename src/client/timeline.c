@@ -139,7 +139,8 @@ bool timeline_message(struct client *client, const struct pb_message *message)
     bool own = memcmp(message->user_id.at, client->user, ID_BYTES) == 0;
     bool own_device = own && memcmp(message->device_id.at, client->device, ID_BYTES) == 0;
     uint8_t own_key[32];
-    if (!chat || message->cseq == 0 || client_chat_holds(chat, message->cseq))
+    if (!chat || message->cseq == 0 || message->cseq > NUMBER_MAX ||
+        client_chat_holds(chat, message->cseq))
         return true;
     const uint8_t *sigpub = NULL;
     if (own_device) {
@@ -234,7 +235,8 @@ void timeline_member(struct client *client, const struct pb_member_change *membe
 {
     struct client_chat *chat = rows_chat_new(client, member->chat_id.at);
     bool own = memcmp(member->user_id.at, client->user, ID_BYTES) == 0;
-    if (!chat || member->cseq == 0 || client_chat_holds(chat, member->cseq))
+    if (!chat || member->cseq == 0 || member->cseq > NUMBER_MAX ||
+        client_chat_holds(chat, member->cseq))
         return;
     struct pb_client_message row = {.ts = member->ts,
                                     .user_id = member->user_id,
@@ -375,7 +377,8 @@ void timeline_snapshot_chat(struct client *client, const struct pb_chat_state *s
 {
     struct client_chat *chat = rows_chat_new(client, state->chat_id.at);
     uint64_t below;
-    if (!chat)
+    if (!chat || state->cseq > NUMBER_MAX || state->last_cseq > NUMBER_MAX ||
+        state->last_sctr > NUMBER_MAX)
         return;
     if (client->regressed && !chat->listed)
         journal_chat_lost(client, chat, state->cseq, state->last_sctr);
