@@ -29,6 +29,8 @@
     X(SIGN_OUT, "sign-out")       /* by another device */                    \
     X(LATE_DEVICE, "late-device") /* signs in in the middle */               \
     X(OFFLINE, "offline")         /* a device without network */             \
+    X(LOG_TRIM, "log-trim")       /* a segment went */                       \
+    X(STORE_LOST, "store-lost")   /* rows begin at a checkpoint */           \
     X(CLOCK_JUMP, "clock-jump")   /* of wall time */                         \
     X(BURST, "burst")                                                        \
     X(SNAPSHOT, "snapshot")       /* a device took one */                    \

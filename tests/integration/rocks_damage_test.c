@@ -333,6 +333,52 @@ static void a_flipped_manifest_is_refused_or_a_prefix(void **state)
     assert_true(refused > FLIPS / 2);
 }
 
+/* ---- checkpoints ---- */
+
+/* What a lost store is built from: opened and read whole, or refused; never less than its name
+ * says. */
+static void a_damaged_checkpoint_is_refused(void **state)
+{
+    char folder[100], table[300];
+    int refused = 0;
+    struct rocks_task task = {.kind = ROCKS_CHECKPOINT, .folder = folder, .numbered = true};
+    (void)state;
+    build();
+    (void)snprintf(folder, sizeof folder, "%s.kept", rig.path);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(rig_open(&rig), STATUS_OK);
+    assert_int_equal(rig_task(&rig, &task), STATUS_OK);
+    assert_int_equal(rig_task(&rig, &task), STATUS_OK); /* it is there */
+    rig_close(&rig);
+    shell("rm -rf %s.good && mv %s/%016x %s.good", rig.path, folder, 60, rig.path);
+    for (int i = 0; i < 2 * FLIPS; i++) {
+        restore();
+        size_t bytes = file_find(".sst", (size_t)prng_below(&prng, 12), table);
+        if (bytes == 0)
+            continue;
+        if (i % 5 == 4)
+            assert_int_equal(unlink(table), 0);
+        else
+            flip(table, (size_t)prng_below(&prng, bytes));
+        enum status status = rig_open(&rig);
+        if (status == STATUS_OK)
+            status = rocks_db_verify(&rig.db, &rig.failure);
+        if (status == STATUS_OK) { /* a byte that nobody needs */
+            struct rig_finding found = rig_check(&rig);
+            assert_int_equal(found.unreadable, 0);
+            assert_int_equal(found.next, 60);
+        } else {
+            assert_true(status == STATUS_CORRUPT || status == STATUS_IO);
+            refused++;
+        }
+    }
+    restore();
+    assert_int_equal(rig_open(&rig), STATUS_OK);
+    assert_int_equal(rocks_db_verify(&rig.db, &rig.failure), STATUS_OK);
+    assert_int_equal(rig_check(&rig).next, 60);
+    assert_true(refused > FLIPS);
+}
+
 /* ---- a write-ahead log in two files ---- */
 
 /* Kill it while rows of the first file are still being flushed. Returns one past the last number
@@ -415,6 +461,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_lost_table_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flipped_table_is_never_read_as_absence, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flipped_manifest_is_refused_or_a_prefix, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_checkpoint_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_first_file_cut_short_ends_the_log, setup, teardown),
         cmocka_unit_test_setup_teardown(without_the_first_file_it_is_refused, setup, teardown),
     };

@@ -7,6 +7,7 @@
 
 #define SEED_DISK    UINT64_C(0x44)
 #define SEED_START   UINT64_C(0x55)
+#define SEED_KEEP    UINT64_C(0x66)
 #define STORE_BYTES  ((size_t)256 << 20)
 #define RECORD_BYTES (96u << 10)
 #define GROUP_BYTES  (128u << 10)
@@ -48,6 +49,7 @@ static void start(struct cluster *cluster, uint32_t server)
     options.segment_bytes = SEGMENT;
     options.group_records_max = 512;
     options.segments_max = 128;
+    options.part = machine_keep_choose(&machine->keep);
     disk_advance(&machine->disk, loop_of(machine)->now_us);
     enum status status = log_open(&machine->log, &machine->disk.port, &machine->clock.clock,
                                   &machine->entropy.entropy, &options);
@@ -61,6 +63,7 @@ static void serve(struct machine *machine)
     struct bus_facts facts = machine->log.bus.vtable->facts(&machine->log.bus);
     enum status status = memory_db_open(&machine->db, STORE_BYTES);
     assert(status == STATUS_OK);
+    machine_keep_restore(&machine->keep, &machine->db);
     memory_store_open(&machine->store, &machine->db);
     memory_store_open(&machine->processor_store, &machine->db);
     status = ring_links_open(&machine->links, 1, machine->starts, facts);
@@ -142,6 +145,7 @@ static void turn(struct cluster *cluster, uint32_t server)
     disk_advance(&machine->disk, loop->now_us);
     if (machine->serves) {
         sim_node_turn(&machine->node);
+        machine_keep_turn(&machine->keep, &machine->log, &machine->db, loop->now_us);
     } else {
         log_turn(&machine->log);
         if (machine->log.state == LOG_READY)
@@ -211,6 +215,7 @@ static void close_all(struct cluster *cluster)
     struct machine *machine = machine_of(cluster);
     if (machine->up)
         kill_process(cluster, SERVER, false);
+    machine_keep_close(&machine->keep);
     disk_deinit(&machine->disk);
 }
 
@@ -231,5 +236,6 @@ void machine_open(struct machine *machine, struct sim_wires *wires, const struct
     machine->swarm = swarm;
     machine->seed = seed;
     machine->disk_well_us = UINT64_MAX;
+    machine_keep_open(&machine->keep, wires->marks, sim_mix(seed, SEED_KEEP));
     disk_init(&machine->disk, &swarm->disk, sim_mix(seed, SEED_DISK));
 }

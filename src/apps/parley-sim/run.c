@@ -94,7 +94,9 @@ static void print_violation(struct run *run, const struct run_options *options, 
 /* What must come of the rest in every campaign, though no seed asks for it. */
 static bool follows(enum sim_mark mark, bool fleet)
 {
-    if (fleet ? mark >= SIM_MARK_FLEET_HAND_OVER : mark == SIM_MARK_DISK_SECTORS)
+    bool disk =
+        mark == SIM_MARK_DISK_SECTORS || mark == SIM_MARK_LOG_TRIM || mark == SIM_MARK_STORE_LOST;
+    if (fleet ? mark >= SIM_MARK_FLEET_HAND_OVER : disk)
         return true;
     return mark == SIM_MARK_SNAPSHOT || mark == SIM_MARK_RESEND || mark == SIM_MARK_REPAIR ||
            mark == SIM_MARK_FULL_OUTBOX;
