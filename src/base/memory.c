@@ -36,19 +36,29 @@ static bool fault_now(void)
     return true;
 }
 
-void *memory_alloc(size_t bytes)
+static void *take(size_t bytes, bool populated)
 {
     if (fault_now() || bytes > SIZE_MAX / 2)
         return NULL;
     size_t whole = sizeof(struct header) + (bytes > 0 ? bytes : 1);
     whole = (whole + MEMORY_ALIGN - 1) / MEMORY_ALIGN * MEMORY_ALIGN;
-    struct header *header = memory_system_take(whole);
+    struct header *header = memory_system_take(whole, populated);
     if (header == NULL)
         return NULL;
     header->bytes = whole;
     header->mark = MARK_LIVE;
     live++;
     return header + 1;
+}
+
+void *memory_alloc(size_t bytes)
+{
+    return take(bytes, true);
+}
+
+void *memory_reserve(size_t bytes)
+{
+    return take(bytes, false);
 }
 
 void *memory_array(size_t count, size_t bytes_each)

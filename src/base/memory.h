@@ -4,7 +4,7 @@
  * Meant for start-up and for growing a chunk ahead of need; a message's turn takes from arenas and
  * slabs instead.
  * Invariants: memory is zeroed, aligned to MEMORY_ALIGN and populated (touching it later causes no
- * page fault). What memory_alloc gave goes back by memory_free alone.
+ * page fault), unless it was reserved. What memory_alloc gave goes back by memory_free alone.
  * Owner: any thread; the counters and the planned fault below are per thread.
  * Errors: NULL, never an abort. Source: memory.c, and memory_posix.c or memory_wasm.c by target. */
 #pragma once
@@ -17,6 +17,10 @@
 
 /* NULL when the system has none left, or when a planned fault says so. 0 bytes count as 1. */
 void *memory_alloc(size_t bytes);
+
+/* As memory_alloc, but a large block is not populated: for a buffer as large as its bound, of which
+ * only the beginning is used as a rule. Each page costs a fault once. */
+void *memory_reserve(size_t bytes);
 
 /* count × bytes_each, overflow checked. */
 void *memory_array(size_t count, size_t bytes_each);

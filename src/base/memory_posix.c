@@ -13,11 +13,11 @@
  * below: as mappings they cost a third of a simulated fleet's time. */
 #define MAPPING_BYTES_MIN ((size_t)1024 * 1024)
 
-void *memory_system_take(size_t bytes)
+void *memory_system_take(size_t bytes, bool populated)
 {
     if (bytes >= MAPPING_BYTES_MIN) {
         void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+                            MAP_PRIVATE | MAP_ANONYMOUS | (populated ? MAP_POPULATE : 0), -1, 0);
         return memory == MAP_FAILED ? NULL : memory;
     }
     void *memory = aligned_alloc(MEMORY_ALIGN, bytes);

@@ -3,9 +3,10 @@
  * For memory.c alone. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/* Zeroed, aligned to MEMORY_ALIGN, populated; NULL when there is none. bytes is a multiple of
- * MEMORY_ALIGN. */
-void *memory_system_take(size_t bytes);
+/* Zeroed, aligned to MEMORY_ALIGN; NULL when there is none. bytes is a multiple of MEMORY_ALIGN.
+ * populated: false may leave pages to their first use. */
+void *memory_system_take(size_t bytes, bool populated);
 void memory_system_give(void *memory, size_t bytes);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -28,6 +29,32 @@ static void test_alloc(void **state)
     }
     memory_free(NULL);
     assert_int_equal(memory_live(), before);
+}
+
+static size_t resident_pages(void)
+{
+    long all, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%ld %ld", &all, &resident), 2);
+    (void)fclose(file);
+    return (size_t)resident;
+}
+
+/* Of a large block only what is touched is taken from the system. */
+static void test_reserve(void **state)
+{
+    (void)state;
+    const size_t bytes = (size_t)64 << 20;
+    size_t before = resident_pages();
+    uint8_t *memory = memory_reserve(bytes);
+    assert_non_null(memory);
+    memory[0] = memory[bytes - 1] = 1;
+    assert_true(resident_pages() < before + (bytes >> 13)); /* half of it, as 4 KiB pages */
+    memory_free(memory);
+    uint8_t *small = memory_reserve(10);
+    assert_int_equal(small[9], 0);
+    memory_free(small);
 }
 
 static void test_refused(void **state)
@@ -70,6 +97,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alloc),
+        cmocka_unit_test(test_reserve),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_fault),
     };

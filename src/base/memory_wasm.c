@@ -7,8 +7,9 @@
 
 #include "base/memory.h"
 
-void *memory_system_take(size_t bytes)
+void *memory_system_take(size_t bytes, bool populated)
 {
+    (void)populated;
     void *memory = aligned_alloc(MEMORY_ALIGN, bytes);
     if (memory != NULL)
         memset(memory, 0, bytes);

@@ -6,6 +6,7 @@
 
 #include "adapters/log/parts.h"
 #include "base/assert.h"
+#include "base/memory.h"
 
 #define COMPLETIONS_PER_TURN 16
 
@@ -48,14 +49,16 @@ enum status log_open(struct log *log, struct file_port *file, struct clock_port 
     log->committed = options->part;
     arena_init(&log->arena, SIZE_MAX);
     log->block = arena_alloc(&log->arena, LOG_BLOCK_BYTES);
-    log->read_at = arena_alloc(&log->arena, options->group_bytes);
+    log->read_at = memory_reserve(options->group_bytes);
+    bool reserved = log->read_at != NULL;
     log->segments = ARENA_ARRAY(&log->arena, struct log_segment, options->segments_max);
     log->names = arena_array(&log->arena, options->segments_max + 8u, FILE_NAME_BYTES);
     for (size_t i = 0; i < LOG_BUFFERS; i++) {
-        log->buffers[i].at = arena_alloc(&log->arena, options->group_bytes);
+        log->buffers[i].at = memory_reserve(options->group_bytes);
+        reserved = reserved && log->buffers[i].at != NULL;
         log->buffers[i].tokens = ARENA_ARRAY(&log->arena, uint64_t, options->group_records_max);
     }
-    if (log->arena.exhausted) {
+    if (log->arena.exhausted || !reserved) {
         log_close(log);
         return STATUS_BUSY;
     }
@@ -74,6 +77,9 @@ void log_close(struct log *log)
         if (log->meta_file != 0)
             log->file->vtable->close(log->file, log->meta_file);
     }
+    for (size_t i = 0; i < LOG_BUFFERS; i++)
+        memory_free(log->buffers[i].at);
+    memory_free(log->read_at);
     arena_deinit(&log->arena);
     memset(log, 0, sizeof *log);
 }

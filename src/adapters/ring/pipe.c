@@ -17,7 +17,7 @@ enum status pipe_open(struct pipe *pipe, uint32_t messages, size_t bytes_max)
     memset(pipe, 0, sizeof *pipe);
     atomic_init(&pipe->released, 0);
     pipe->bytes_max = bytes_max;
-    pipe->bytes = memory_alloc(bytes_max);
+    pipe->bytes = memory_reserve(bytes_max);
     enum status status = pipe->bytes == NULL
                              ? STATUS_BUSY
                              : ring_open(&pipe->ring, messages, sizeof(struct pipe_item));
