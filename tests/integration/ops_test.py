@@ -282,6 +282,23 @@ class Acts(Operator):
         self.assertIn("newer version (format 9, this one knows 1)", done.stderr)
         self.assertEqual(rig.snapshot(self.data), before)
 
+    def test_a_backup_has_what_operators_did(self):
+        server = self.two()
+        self.act("users", "suspend", "bob", "--reason", "before the backup")
+        backup, again = (os.path.join(self.folder, name) for name in ("backup", "again"))
+        self.act("backup", backup)
+        self.assertEqual(server.stop(), 0)
+        done = rig.run(rig.parleyctl, "--data", again, "restore", backup)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        lines = self.audit()
+        self.assertEqual(lines[0]["reason"], "before the backup")
+        self.data = again
+        self.assertEqual(self.audit(), lines)
+        self.start(data=again)
+        states = {one["username"]: one["state"] for one in
+                  map(json.loads, self.act("users", "list", "--json").splitlines())}
+        self.assertEqual(states, {"alice": "active", "bob": "suspended"})
+
     def test_drain_waits_until_the_log_is_sealed(self):
         server = self.two()
         follower = subprocess.Popen(

@@ -258,17 +258,22 @@ static enum status at_rest(struct backup *backup, struct failure *failure)
     return status;
 }
 
-static enum status rest(struct backup *backup, struct failure *failure)
+/* Of the folder itself: its format, and what operators did. */
+static enum status top_copy(struct backup *backup, struct failure *failure)
 {
-    struct tree_file format = {.name = "format"};
     struct tree tree = {.count = 0};
     enum status status = tree_add(&tree, backup->data, "", failure);
-    for (size_t i = 0; i < tree.count; i++)
-        if (strcmp(tree.files[i].name, format.name) == 0)
-            format.bytes = tree.files[i].bytes;
+    for (size_t i = 0; status == STATUS_OK && i < tree.count; i++)
+        if (strcmp(tree.files[i].name, "format") == 0 ||
+            strcmp(tree.files[i].name, "audit.log") == 0)
+            status = copy(backup, &tree.files[i], tree.files[i].bytes, failure);
     tree_free(&tree);
-    if (status == STATUS_OK)
-        status = copy(backup, &format, format.bytes, failure);
+    return status;
+}
+
+static enum status rest(struct backup *backup, struct failure *failure)
+{
+    enum status status = top_copy(backup, failure);
     if (status == STATUS_OK)
         status = folder_copy(backup, "keys", "", failure);
     if (status == STATUS_OK)
