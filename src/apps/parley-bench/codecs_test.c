@@ -49,7 +49,7 @@ static void the_first_packet_is_as_specified(void **state)
     (void)state;
     uint8_t space[64];
     struct buf out = buf_over(space, sizeof space);
-    mqtt_write_connect(&out, SLICE_LITERAL("me"));
+    mqtt_write_connect(&out, SLICE_LITERAL("me"), true);
     mqtt_write_subscribe(&out, 1, SLICE_LITERAL("me"));
     assert_true(slice_equal(buf_slice(&out), SLICE_LITERAL("\x10\x0e\x00\x04MQTT\x04\x00\x00\x00"
                                                            "\x00\x02me\x82\x07\x00\x01\x00\x02me"

@@ -25,7 +25,7 @@ static void mqtt_begin(struct run *run, struct peer *peer)
         return; /* it is never answered, and so told */
     struct buf out = buf_over(at, PACKET_BYTES_MAX);
     identity_name(run, peer, name);
-    mqtt_write_connect(&out, slice_text(name));
+    mqtt_write_connect(&out, slice_text(name), !run->forgets);
     peer->out.bytes += out.bytes;
 }
 

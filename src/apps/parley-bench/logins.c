@@ -30,6 +30,7 @@ static bool accounts_make(struct load *load, const struct options *options)
         return false;
     bool done = load_open(load, driver, options->texts[OPTION_SERVER], count, 100) &&
                 load_pin(options->numbers[OPTION_CLIENT_CPU]) && load->peers_count == count;
+    load->run.forgets = true; /* else connections that are gone would weigh as accounts */
     for (uint32_t at = 0; done && at < count; at += SIGN_UPS) {
         uint32_t some = count - at < SIGN_UPS ? count - at : SIGN_UPS;
         done = load_sign_in(load, at, some, SIGN_UPS);

@@ -77,13 +77,13 @@ static void text(struct buf *out, struct slice bytes)
     buf_put(out, bytes);
 }
 
-void mqtt_write_connect(struct buf *out, struct slice client)
+void mqtt_write_connect(struct buf *out, struct slice client, bool kept)
 {
     head(out, MQTT_CONNECT, 0, 12 + client.bytes);
     text(out, SLICE_LITERAL("MQTT"));
-    buf_u8(out, 4);    /* 3.1.1 */
-    buf_u8(out, 0);    /* no clean session, no will, no user */
-    buf_u16be(out, 0); /* no keep-alive */
+    buf_u8(out, 4);            /* 3.1.1 */
+    buf_u8(out, kept ? 0 : 2); /* clean session or not, no will, no user */
+    buf_u16be(out, 0);         /* no keep-alive */
     text(out, client);
 }
 

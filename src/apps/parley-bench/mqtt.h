@@ -29,8 +29,8 @@ struct mqtt_packet {
 /* The next packet: OK, AGAIN (not whole yet), CORRUPT. */
 MUST_USE enum status mqtt_read(struct slice *in, struct mqtt_packet *out);
 
-/* The session outlives the connection: what comes meanwhile is kept. No keep-alive. */
-void mqtt_write_connect(struct buf *out, struct slice client);
+/* kept: the session outlives the connection, and what comes meanwhile is kept. No keep-alive. */
+void mqtt_write_connect(struct buf *out, struct slice client, bool kept);
 void mqtt_write_subscribe(struct buf *out, uint16_t id, struct slice topic);
 void mqtt_write_publish(struct buf *out, uint16_t id, struct slice topic, struct slice payload);
 void mqtt_write_puback(struct buf *out, uint16_t id);

@@ -80,6 +80,7 @@ struct peer {
 struct run {
     uint32_t id;
     uint64_t body_bytes;
+    bool forgets;      /* nothing of a session is to outlive its connection */
     bool acknowledges; /* the server says what it has taken; else a delivery says it */
     char host[80], server_name[256]; /* of the address; as WELCOME says */
     struct arena arena;
