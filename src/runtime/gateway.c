@@ -67,6 +67,7 @@ static void conn_drop(struct gateway *gateway, struct slab_handle handle, bool s
         tls_drop(gateway, conn);
     peer_drop(gateway, conn);
     output_free(&conn->output);
+    memory_free(conn->kept);
     memory_free(conn->message);
     slab_give(&gateway->conns, handle);
 }
@@ -158,7 +159,7 @@ static void http_upgrade(struct gateway *gateway, struct slab_handle handle,
     gateway->counts.upgraded++;
     conn->phase = CONN_WEBSOCKET;
     conn->http_due_ms = 0;
-    ws_init(&conn->ws, WS_SERVER, GATEWAY_RECEIVE_BYTES, FRAME_BYTES_STRANGER);
+    ws_init(&conn->ws, WS_SERVER, FRAME_HOLD_STRANGER, FRAME_BYTES_STRANGER);
     session_init(&conn->session, slab_token(handle));
     struct event event = {.kind = EVENT_OPENED};
     conn_step(gateway, handle, &event);
@@ -320,7 +321,7 @@ void conn_feed(struct gateway *gateway, struct slab_handle handle, struct gatewa
     conn->in += used;
     conn->in_bytes -= used;
     conn_touch(gateway, handle, conn);
-    if (!conn->tls) /* else its bytes lie elsewhere */
+    if (!conn->copied)
         gateway->ports.net->vtable->consume(gateway->ports.net, conn->net, used);
 }
 
@@ -373,17 +374,6 @@ static void sent(struct gateway *gateway, struct slab_handle handle, struct gate
     conn->resumes = conn->resumes || conn->held_back;
 }
 
-/* Hear what was left lying, at the turn's end: until then the same turn may bring more of it, whose
- * event knows where it all lies now. */
-static void resume(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn)
-{
-    conn->resumes = false;
-    if (conn->tls && (conn->tls->stuck || conn->held_back))
-        tls_feed(gateway, handle, conn);
-    else if (conn->held_back)
-        conn_feed(gateway, handle, conn);
-}
-
 static void received(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn,
                      struct net_event event)
 {
@@ -395,7 +385,7 @@ static void received(struct gateway *gateway, struct slab_handle handle, struct 
     }
     conn->in = event.bytes;
     conn->in_bytes = event.bytes_count;
-    conn_feed(gateway, handle, conn);
+    input_feed(gateway, handle, conn);
 }
 
 void gateway_on_net(struct gateway *gateway, const struct net_event *event)
@@ -479,7 +469,7 @@ static void conn_flush(struct gateway *gateway, struct slab_handle handle)
         return;
     conn->dirty = false;
     if (conn->resumes && !conn->closed)
-        resume(gateway, handle, conn);
+        input_resume(gateway, handle, conn);
     bool spent = conn->phase == CONN_LINGER && output_bytes(&conn->output) == 0 &&
                  (!conn->tls || tls_spent(gateway, conn));
     struct slice bytes = SLICE_EMPTY;
@@ -558,6 +548,9 @@ enum status gateway_open(struct gateway *gateway, const struct gateway_ports *po
         status = limiter_open(&gateway->limiter, options->limits, RATE_CLASSES, seed);
     if (status == STATUS_OK && options->address_max > 0)
         status = map_open(&gateway->addresses, conns, PEER_KEY_BYTES, seed);
+    gateway->plain = memory_alloc(GATEWAY_RECEIVE_BYTES);
+    if (status == STATUS_OK && gateway->plain == NULL)
+        status = STATUS_BUSY;
     if (status == STATUS_OK && options->tls != NULL)
         status = tls_open(gateway);
     if (status != STATUS_OK)
@@ -575,6 +568,7 @@ void gateway_close(struct gateway *gateway)
     while (slab_next(&gateway->operations, &index, &handle))
         operation_free(gateway, handle);
     tls_close(gateway);
+    memory_free(gateway->plain);
     map_close(&gateway->addresses);
     limiter_close(&gateway->limiter);
     queue_close(&gateway->dirty);

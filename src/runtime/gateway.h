@@ -36,7 +36,8 @@
 #include "wire/ws.h"
 
 #define FRAME_BYTES_MAX       (1u << 20)
-#define FRAME_BYTES_STRANGER  8192u
+#define FRAME_BYTES_STRANGER  4096u
+#define FRAME_HOLD_STRANGER   1024u               /* a larger frame of theirs comes in pieces */
 #define GATEWAY_TOKEN         (UINT64_C(1) << 63) /* marks its tokens on shared ports */
 #define GATEWAY_ENTROPY_BYTES 4096u
 /* What a net port holds for us, and what TLS gives at once: a whole frame up to this is never
@@ -76,13 +77,13 @@ struct gateway {
     struct gateway_ports ports;
     struct gateway_options options;
     struct session_config config;
-    struct slab conns;       /* struct gateway_conn */
-    struct slab operations;  /* struct gateway_operation */
-    struct timers timers;    /* token = connection */
-    struct queue done;       /* operations completed, not yet told to their session */
-    struct queue dirty;      /* connections with output or input to look at before the turn ends */
-    struct queue handshakes; /* connections whose handshake has something to go on with */
-    uint8_t *tls_plain, *tls_out;
+    struct slab conns;        /* struct gateway_conn */
+    struct slab operations;   /* struct gateway_operation */
+    struct timers timers;     /* token = connection */
+    struct queue done;        /* operations completed, not yet told to their session */
+    struct queue dirty;       /* connections with output or input to look at before the turn ends */
+    struct queue handshakes;  /* connections whose handshake has something to go on with */
+    uint8_t *plain, *tls_out; /* one input together; what TLS says */
     uint32_t reads_in_flight; /* store requests: at most STORE_REQUESTS_MAX, then BUSY */
     struct map addresses;     /* of a peer → its connections; not opened without address_max */
     struct limiter limiter;

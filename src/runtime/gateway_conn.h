@@ -12,14 +12,12 @@ enum conn_phase {
 };
 
 /* What a connection under TLS has beside. Bounds: `sealed` by a portion of output and
- * GATEWAY_TLS_BACKLOG, `kept` by GATEWAY_RECEIVE_BYTES. */
+ * GATEWAY_TLS_BACKLOG. */
 struct gateway_tls {
     struct tls_session *session;
     struct output sealed; /* what the socket gets */
     uint8_t *wire;        /* unconsumed, in the net port's buffer */
     size_t wire_bytes;
-    uint8_t *kept; /* plain bytes that are no whole head or frame yet */
-    uint32_t kept_bytes;
     bool waits; /* in the queue of handshakes */
     bool stuck; /* the peer does not take our answers: it is not heard until it does */
     bool told;  /* that nothing more comes */
@@ -34,7 +32,10 @@ struct gateway_conn {
     struct output output;
     uint8_t *in; /* unconsumed bytes, in the net port's buffer, or plain ones while they are fed */
     size_t in_bytes;
-    uint8_t *message; /* of a message that comes in pieces */
+    uint8_t *kept; /* before them: a copy of what is no whole head or frame yet (gateway_input.c) */
+    uint32_t kept_bytes; /* at most GATEWAY_RECEIVE_BYTES */
+    bool copied;         /* `in` is a copy: the net port need not be told that it is consumed */
+    uint8_t *message;    /* of a message that comes in pieces */
     uint32_t message_bytes, message_capacity;
     bool dirty, held_back, closed; /* held_back: too much output, input waits */
     bool resumes;                  /* output went: what was held back is heard at the turn's end */
@@ -108,6 +109,16 @@ void effects_run_last(struct gateway *gateway, const struct effects *effects);
 /* Tell the session, if it is still there, and free the operation. */
 void operation_deliver(struct gateway *gateway, struct slab_handle handle);
 void operation_free(struct gateway *gateway, struct slab_handle handle);
+
+/* ---- what is not whole (gateway_input.c) ---- */
+
+/* conn->in is what the net port has of this plain connection: feed it, behind what is kept. */
+void input_feed(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn);
+void input_take(struct gateway_conn *conn, struct buf *out); /* what is kept; then nothing is */
+void input_keep(struct gateway_conn *conn);                  /* keep what is left in conn->in */
+/* Hear what was held back, at the turn's end: until then the same turn may bring more of it, whose
+ * event knows where it all lies now. */
+void input_resume(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn);
 
 /* ---- who is there (gateway_peer.c) ---- */
 

@@ -23,9 +23,8 @@ static struct tls *port(const struct gateway *gateway)
 
 enum status tls_open(struct gateway *gateway)
 {
-    gateway->tls_plain = memory_alloc(GATEWAY_RECEIVE_BYTES);
     gateway->tls_out = memory_alloc(OUT_BYTES);
-    if (gateway->tls_plain == NULL || gateway->tls_out == NULL)
+    if (gateway->tls_out == NULL)
         return STATUS_BUSY;
     return queue_open(&gateway->handshakes, gateway->options.connections_max,
                       sizeof(struct slab_handle));
@@ -34,7 +33,6 @@ enum status tls_open(struct gateway *gateway)
 void tls_close(struct gateway *gateway)
 {
     queue_close(&gateway->handshakes);
-    memory_free(gateway->tls_plain);
     memory_free(gateway->tls_out);
 }
 
@@ -48,6 +46,7 @@ bool tls_begin(struct gateway *gateway, struct gateway_conn *conn)
     }
     *tls = (struct gateway_tls){.session = session};
     conn->tls = tls;
+    conn->copied = true;
     return true;
 }
 
@@ -57,7 +56,6 @@ void tls_drop(struct gateway *gateway, struct gateway_conn *conn)
     gateway->counts.tls_failed += tls->session->state == TLS_HANDSHAKE; /* gone, or too slow */
     port(gateway)->vtable->close(port(gateway), tls->session);
     output_free(&tls->sealed);
-    memory_free(tls->kept);
     memory_free(tls);
     conn->tls = NULL;
 }
@@ -73,29 +71,6 @@ static void out_put(struct gateway_conn *conn, const struct buf *out)
 {
     if (output_put(&conn->tls->sealed, buf_slice(out)) != STATUS_OK)
         conn->closed = true;
-}
-
-/* What was left over comes first again. */
-static void kept_take(struct gateway_tls *tls, struct buf *plain)
-{
-    buf_put(plain, slice_make(tls->kept, tls->kept_bytes));
-    memory_free(tls->kept);
-    tls->kept = NULL;
-    tls->kept_bytes = 0;
-}
-
-static void kept_put(struct gateway_conn *conn)
-{
-    struct gateway_tls *tls = conn->tls;
-    if (conn->in_bytes == 0)
-        return;
-    tls->kept = memory_alloc(conn->in_bytes);
-    if (tls->kept == NULL) {
-        conn->closed = true;
-        return;
-    }
-    memcpy(tls->kept, conn->in, conn->in_bytes);
-    tls->kept_bytes = (uint32_t)conn->in_bytes;
 }
 
 static void judge(struct gateway *gateway, struct slab_handle handle, struct gateway_conn *conn,
@@ -119,10 +94,10 @@ static bool feed_once(struct gateway *gateway, struct slab_handle handle, struct
                       struct slice *in)
 {
     struct gateway_tls *tls = conn->tls;
-    struct buf plain = buf_over(gateway->tls_plain, GATEWAY_RECEIVE_BYTES);
+    struct buf plain = buf_over(gateway->plain, GATEWAY_RECEIVE_BYTES);
     struct buf out = out_space(gateway);
     enum tls_state before = tls->session->state;
-    kept_take(tls, &plain);
+    input_take(conn, &plain);
     size_t plain_before = plain.bytes, in_before = in->bytes;
     port(gateway)->vtable->feed(port(gateway), tls->session, in, &plain, &out);
     bool any = plain.bytes > plain_before || in->bytes < in_before;
@@ -131,7 +106,7 @@ static bool feed_once(struct gateway *gateway, struct slab_handle handle, struct
     conn->in_bytes = plain.bytes;
     if (tls->session->state != TLS_FAILED && conn->in_bytes > 0 && !conn->closed)
         conn_feed(gateway, handle, conn);
-    kept_put(conn);
+    input_keep(conn);
     conn->in = NULL;
     conn->in_bytes = 0;
     judge(gateway, handle, conn, before);

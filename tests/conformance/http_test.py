@@ -64,6 +64,7 @@ class Backend:
 
     def __init__(self):
         self.got = {}
+        self.accepted = 0
 
     async def start(self):
         self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0, backlog=1024)
@@ -79,6 +80,8 @@ class Backend:
 
     async def serve(self, reader, writer):
         got, answered = b"", False
+        self.accepted += 1
+        number = self.accepted
         try:
             while piece := await asyncio.wait_for(reader.read(65536), DEADLINE):
                 got += piece
@@ -90,8 +93,12 @@ class Backend:
             pass
         case = re.search(rb"(?i)\r\nx-case: ([0-9.]+)\r\n", got)
         if case:
-            self.got.setdefault(case[1].decode(), []).append(got)
+            self.got.setdefault(case[1].decode(), []).append((number, got))
         writer.close()
+
+    def of(self, address):
+        """In the order in which they came, whenever they ended."""
+        return [got for _, got in sorted(self.got.get(address, []))]
 
 
 async def ask(port, said, address=None, half_close=False):
@@ -181,7 +188,7 @@ class Http(unittest.IsolatedAsyncioTestCase):
             proxy.stop()
             backend.server.close()
         raw = http_tables.count(http_count, sent)
-        passed = [backend.got.get(address, []) for address, _ in heard]
+        passed = [backend.of(address) for address, _ in heard]
         behind = iter(http_tables.count(http_count, [one for all in passed for one in all]))
         seen = [[next(behind) for _ in all] for all in passed]
         wrong, both = [], 0

@@ -62,8 +62,8 @@ class SecondOpinion(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await self.closed("hello"), 1003)
 
     async def test_a_stranger_says_little(self):
-        self.assertEqual(await self.closed(b"x" * 8193), 1009)
-        self.assertEqual(await self.closed([b"x" * 4096, b"x" * 4097]), 1009)
+        self.assertEqual(await self.closed(b"x" * 4097), 1009)
+        self.assertEqual(await self.closed([b"x" * 2048, b"x" * 2049]), 1009)
 
     async def test_who_may_come(self):
         async with connect(self.server, origin="https://chat.example"):

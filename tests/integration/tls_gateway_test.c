@@ -343,14 +343,14 @@ static void nothing_is_kept_for_an_idle_connection(void **state)
     answers(&alice);
     const struct gateway_conn *conn = slab_next(&gateway()->conns, &index, &handle);
     HEAR(output_bytes(&conn->tls->sealed) == 0 && output_bytes(&conn->output) == 0);
-    assert_null(conn->tls->kept);
+    assert_null(conn->kept);
     assert_null(conn->in);
     assert_int_equal(output_bytes(&conn->output), 0);
     assert_null(conn->tls->sealed.flying.at);
     /* Half a head is kept, and only that. */
     caller_bytes(&alice, SLICE_LITERAL("\x82"));
     HEAR(alice.out_bytes == 0 && !alice.sending);
-    HEAR(conn->tls->kept_bytes <= 1 && conn->in == NULL);
+    HEAR(conn->kept_bytes <= 1 && conn->in == NULL);
     caller_close(&alice);
 }
 
