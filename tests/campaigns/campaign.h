@@ -19,7 +19,6 @@
 #define CAMPAIGN_TALLIES    24
 #define CAMPAIGN_SETTINGS   8
 #define CAMPAIGN_TEXT_BYTES 8000
-#define CAMPAIGN_WAIT_US    60000000u /* for whatever must happen */
 
 /* How often something was seen; for the ledger. */
 struct campaign_tally {
@@ -53,6 +52,8 @@ struct campaign {
 };
 
 uint64_t campaign_now_us(void);
+/* How long to wait for whatever must happen: PARLEY_WAIT_S seconds, else a minute. */
+uint64_t campaign_wait_us(void);
 
 /* Fill name, program, count, history from the arguments; false: usage was told. */
 bool campaign_arguments(struct campaign *campaign, const char *name, int count, char **arguments);
@@ -77,19 +78,23 @@ void campaign_write_one(struct campaign *campaign);
 /* Everybody gets an account; needs a server. */
 void campaign_register(struct campaign *campaign);
 
+/* As kill -9 and a start leave a client; it is not synced until a server has said so. */
+void campaign_person_restart(struct campaign *campaign, uint64_t index);
+
 bool campaign_synced(const struct campaign *campaign);
 /* Nothing unsent, unanswered, unseen or untold on any device. */
 bool campaign_settled(const struct campaign *campaign);
 
-/* Close the history, let it be judged, fail with the checker's words if a promise was broken. */
-void campaign_judge(struct campaign *campaign);
+/* Close the history, let it be judged, fail with the checker's words if a promise was broken.
+ * Returns how many of a hundred messages got their SENT: few, and the run says little. */
+uint64_t campaign_judge(struct campaign *campaign);
 void campaign_count(struct campaign *campaign, const char *kind);
 uint64_t campaign_tally(const struct campaign *campaign, const char *kind);
 
 /* Turn until the condition holds; a server that ends by itself meanwhile is a failure. */
 #define CAMPAIGN_AWAIT(campaign, condition)                                       \
     do {                                                                          \
-        uint64_t until_us = campaign_now_us() + CAMPAIGN_WAIT_US;                 \
+        uint64_t until_us = campaign_now_us() + campaign_wait_us();               \
         while (!(condition)) {                                                    \
             if (campaign_ended(campaign))                                         \
                 fail_msg("line %d: parleyd ended by itself, status %d", __LINE__, \

@@ -54,9 +54,9 @@ static size_t waiting(const struct campaign *campaign)
 /* It may refuse to start; then it says why. */
 static void start_anew(struct campaign *campaign)
 {
-    uint64_t end_us = campaign_now_us() + CAMPAIGN_WAIT_US;
+    uint64_t end_us = campaign_now_us() + campaign_wait_us();
     campaign_stop(campaign, SIGKILL);
-    person_restart(&campaign->people[0]); /* not synced until it is served */
+    campaign_person_restart(campaign, 0); /* not synced until it is served */
     campaign_start(campaign);
     while (!campaign_ended(campaign) && !campaign_synced(campaign)) {
         campaign_turn(campaign);
@@ -80,7 +80,7 @@ static bool alarmed(const struct campaign *campaign)
 /* Until messages wait on their devices and stay there, and the server has said why. */
 static void talk_until_it_shows(struct campaign *campaign)
 {
-    uint64_t end_us = campaign_now_us() + CAMPAIGN_WAIT_US;
+    uint64_t end_us = campaign_now_us() + campaign_wait_us();
     for (int stuck = 0; stuck < STUCK_TURNS;) {
         assert_false(campaign_ended(campaign));
         assert_true(campaign_now_us() < end_us);
@@ -104,7 +104,7 @@ static void one_cycle(struct campaign *campaign)
     if (prng_chance(prng, 300))
         start_anew(campaign);
     if (kind == 2) { /* the store still has room: whoever comes back is served */
-        person_restart(&campaign->people[prng_below(prng, CAMPAIGN_PEOPLE)]);
+        campaign_person_restart(campaign, prng_below(prng, CAMPAIGN_PEOPLE));
         CAMPAIGN_AWAIT(campaign, campaign_synced(campaign));
         campaign_count(campaign, "device back on a full disk");
     }
@@ -131,7 +131,7 @@ static void a_full_disk_heals_by_itself(void **state)
     campaign_register(campaign);
     for (uint32_t i = 0; i < campaign->count; i++)
         one_cycle(campaign);
-    campaign_judge(campaign);
+    assert_true(campaign_judge(campaign) > 50);
     campaign_stop(campaign, SIGTERM);
 }
 
