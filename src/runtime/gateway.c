@@ -496,8 +496,7 @@ void gateway_flush(struct gateway *gateway)
     while (timer_expired(&gateway->timers, mono_ms(gateway), &token))
         expire(gateway, slab_handle_of(token));
     struct slab_handle handle;
-    while (queue_take(&gateway->done, &handle))
-        operation_deliver(gateway, handle);
+    gateway_answer(gateway);
     if (gateway->options.tls)
         tls_handshakes(gateway);
     while (queue_take(&gateway->dirty, &handle))

@@ -119,6 +119,10 @@ void gateway_on_owner_changed(struct gateway *gateway, uint32_t partition, uint3
 /* Say EVENT_DRAIN to every session: reconnect elsewhere, spread over `spread_ms`. */
 void gateway_drain(struct gateway *gateway, uint32_t spread_ms);
 
+/* What is done is answered: before a processor of this shard folds, so that a client hears SENT
+ * before its own entry comes back. */
+void gateway_answer(struct gateway *gateway);
+
 /* Timers due, completed operations, then all output, once per socket. */
 void gateway_flush(struct gateway *gateway);
 

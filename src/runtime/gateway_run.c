@@ -326,6 +326,13 @@ void operation_deliver(struct gateway *gateway, struct slab_handle handle)
     operation_free(gateway, handle);
 }
 
+void gateway_answer(struct gateway *gateway)
+{
+    struct slab_handle handle;
+    while (queue_take(&gateway->done, &handle))
+        operation_deliver(gateway, handle);
+}
+
 /* The session a message is for: 0 if it names none here. */
 static uint64_t rpc_session(const struct pb_rpc *rpc)
 {

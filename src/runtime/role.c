@@ -65,6 +65,7 @@ static bool gateway_step(struct shard *shard)
         gateway_on_password(&shard->gateway, &done);
         any = true;
     }
+    gateway_answer(&shard->gateway);
     return any;
 }
 
