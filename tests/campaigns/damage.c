@@ -32,7 +32,7 @@
 
 static const char *const folders[] = {"log", "log", "log", "store", "store", "keys"};
 
-static void shell(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
 {
     char command[2 * PATH_BYTES];
     va_list arguments;
