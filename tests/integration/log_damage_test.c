@@ -186,8 +186,10 @@ static void test_applied_is_not_scanned(void **state)
         while (!log_awaits_part(&rig->log))
             assert_true(rig_step(rig, UINT64_MAX));
         assert_false(rig_append(rig));
-        log_part(&rig->log, where == 0 ? IMAGE_APPENDS : where == 1 ? base : base - 1);
+        uint64_t part = where == 0 ? IMAGE_APPENDS : where == 1 ? base : base - 1;
+        log_part(&rig->log, part);
         rig_recover(rig);
+        assert_int_equal(rig->log.committed, part);
         bool found = where == 2;
         assert_int_equal(rig->log.state, found ? LOG_READ_ONLY : LOG_READY);
         assert_int_equal(rig->log.report.first, 0);

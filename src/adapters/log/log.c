@@ -46,7 +46,7 @@ enum status log_open(struct log *log, struct file_port *file, struct clock_port 
     log->clock = clock;
     log->entropy = entropy;
     log->options = *options;
-    log->committed = options->part;
+    log->committed = options->part == LOG_PART_LATER ? 0 : options->part;
     arena_init(&log->arena, SIZE_MAX);
     log->block = arena_alloc(&log->arena, LOG_BLOCK_BYTES);
     log->read_at = memory_reserve(options->group_bytes);

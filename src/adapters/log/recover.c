@@ -345,7 +345,7 @@ static bool refused(struct log *log, enum status status)
 void log_part(struct log *log, uint64_t part)
 {
     assert(log_awaits_part(log) && part != LOG_PART_LATER);
-    log->options.part = part;
+    log->options.part = log->committed = part;
     log_judge(log);
 }
 

@@ -66,6 +66,8 @@ static void parley_begin(struct run *run, struct peer *peer)
 
 static bool head_read(struct peer *peer, struct said *said)
 {
+    if (peer->in.bytes == peer->consumed)
+        return false; /* nothing has come, and nowhere to point at */
     struct slice in = slice_make(peer->in.at + peer->consumed, peer->in.bytes - peer->consumed);
     struct http1_head head;
     enum status status = http1_read_response(&in, &head);
