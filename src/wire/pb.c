@@ -496,11 +496,11 @@ static void oneof_write(struct sink *sink, const struct pb_field *run, const uin
 /* EXCEPTION: recursive through value_write, because messages nest; types cannot be recursive. */
 static void message_write(struct sink *sink, const struct pb_type *type, const uint8_t *message)
 {
-    const struct pb_field *end = type->fields + type->field_count;
-    for (const struct pb_field *field = type->fields; field < end; field++) {
+    for (size_t i = 0; i < type->field_count; i++) {
+        const struct pb_field *field = &type->fields[i];
         if (field->oneof) {
             oneof_write(sink, field, message);
-            field += field->run - 1;
+            i += field->run - 1;
         } else if (field->repeated) {
             repeated_write(sink, field, message);
         } else if (is_present(field, message)) {
