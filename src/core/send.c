@@ -85,9 +85,15 @@ void send_on_frame(struct step *step, const struct pb_frame *frame)
     step_submit(step, TOPIC_OF_CHATS, asked->chat_id.at, &record, ticket);
 }
 
+/* A gateway that stood still may answer for a device that was signed out meanwhile: until its new
+ * owner has spoken, what became of the message is not known (I18). */
 static void answer_sent(struct step *step)
 {
     const struct ticket *ticket = &step->event->ticket;
+    if (step->session->unsure) {
+        step_error(step, ticket->req, PB_ERROR_CODE_RETRY);
+        return;
+    }
     uint8_t mac[WITNESS_MAC_BYTES];
     struct pb_frame frame = {.req = ticket->req, .body_case = PB_FRAME_BODY_SENT};
     frame.body.sent.mid = slice_make(ticket->id, ID_BYTES);

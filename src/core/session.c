@@ -314,8 +314,10 @@ static void dispatch(struct step *step)
     case EVENT_ROWS: on_rows(step); break;
     case EVENT_HASHED: on_hashed(step); break;
     case EVENT_OWNER_CHANGED:
-        if (session->state == SESSION_LIVE || session->state == SESSION_ATTACHING)
+        if (session->state == SESSION_LIVE || session->state == SESSION_ATTACHING) {
+            session->unsure = true;
             hello_attach(step, true);
+        }
         break;
     case EVENT_DRAIN: step_goaway(step, PB_GOAWAY_REASON_DRAIN, step->event->retry_ms); break;
     case EVENT_CLOSED: on_closed(step); break;

@@ -107,6 +107,7 @@ struct session {
     uint8_t state;   /* enum session_state */
     uint8_t offences, in_flight;
     bool signing_in, invited, enrolled, lazy, read_only;
+    bool unsure; /* its owner changed; the new one has not said yet that the device is still one */
     bool tail_reading, syncing, snapshot, creating, window_shut, head_reading, paging;
     uint32_t log_epoch, hello_req;
     user_id user;

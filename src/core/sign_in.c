@@ -327,6 +327,7 @@ static void attached_again(struct step *step, const struct pb_attached *attached
 void hello_on_attached(struct step *step, const struct pb_attached *attached)
 {
     struct session *session = step->session;
+    session->unsure = false;
     if (attached->signed_out || attached->suspended) {
         step_goaway(step,
                     attached->suspended ? PB_GOAWAY_REASON_SUSPENDED : PB_GOAWAY_REASON_SIGNED_OUT,

@@ -51,6 +51,26 @@ static void a_new_owner_tells_the_session_what_it_knows(void **state)
     assert_int_equal(rig->close_code, 1000);
 }
 
+/* A process that stood still may speak for a device that was signed out meanwhile (I18). */
+static void no_sent_until_a_new_owner_has_spoken(void **state)
+{
+    struct rig *rig = *state;
+    struct event changed = {.kind = EVENT_OWNER_CHANGED};
+    rig_live(rig, 0, 0);
+    for (uint32_t i = 1; i <= 2; i++) {
+        struct pb_frame frame = rig_send_frame(rig, i + 1, 9, i);
+        rig_frame(rig, &frame);
+    }
+    rig_event(rig, &changed);
+    rig_appended(rig, 0, STATUS_OK);
+    assert_int_equal(rig_count(rig, PB_FRAME_BODY_SENT), 0);
+    rig_expect_error(rig, 2, PB_ERROR_CODE_RETRY);
+    struct pb_rpc rpc = attached(rig, 0);
+    rig_rpc(rig, &rpc);
+    rig_appended(rig, 1, STATUS_OK);
+    (void)rig_last(rig, PB_FRAME_BODY_SENT);
+}
+
 static void an_owner_ends_a_session(void **state)
 {
     (void)state;
@@ -207,6 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RIG_TEST(a_new_owner_tells_the_session_what_it_knows),
+        RIG_TEST(no_sent_until_a_new_owner_has_spoken),
         RIG_PLAIN(an_owner_ends_a_session),
         RIG_TEST(words_for_a_device_pass_by_a_stranger),
         RIG_TEST(before_and_after_its_life_a_session_does_nothing),

@@ -22,10 +22,13 @@ static const struct limit limits[RATE_CLASSES] = {
 static struct node node;
 static struct shared_limits shared;
 static uint64_t callers;
+static bool is_open;
 
 static void open_node(enum sign_up_policy sign_up)
 {
     static const uint8_t seed[SIPHASH_SEED_BYTES] = {7};
+    assert_false(is_open); /* else the test before failed, and left callers behind */
+    is_open = true;
     assert_int_equal(shared_limits_open(&shared, limits, RATE_CLASSES, seed), STATUS_OK);
     struct node_options options = {.shards = 2,
                                    .connections_max = 64,
@@ -40,6 +43,7 @@ static void close_node(void)
 {
     node_close(&node);
     shared_limits_close(&shared);
+    is_open = false;
 }
 
 /* A connection to this shard and no other. */
