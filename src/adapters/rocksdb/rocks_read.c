@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "adapters/rocksdb/rocks.h"
@@ -194,8 +195,13 @@ static enum status get(struct rocks_db *db, struct rocks_view *view, struct stor
     return status;
 }
 
-enum status rocks_read(struct rocks_db *db, struct rocks_view *view, struct store_request *request,
-                       struct arena *arena)
+bool rocks_db_damaged(struct rocks_db *db)
+{
+    return atomic_load_explicit(&db->damaged, memory_order_relaxed); /* says nothing else */
+}
+
+static enum status serve(struct rocks_db *db, struct rocks_view *view,
+                         struct store_request *request, struct arena *arena)
 {
     switch (request->op) {
     case STORE_GET: return get(db, view, request, arena);
@@ -204,6 +210,15 @@ enum status rocks_read(struct rocks_db *db, struct rocks_view *view, struct stor
     case STORE_COMMIT:
     default: return STATUS_UNSUPPORTED;
     }
+}
+
+enum status rocks_read(struct rocks_db *db, struct rocks_view *view, struct store_request *request,
+                       struct arena *arena)
+{
+    enum status status = serve(db, view, request, arena);
+    if (status == STATUS_CORRUPT)
+        atomic_store_explicit(&db->damaged, true, memory_order_relaxed);
+    return status;
 }
 
 /* ---- a page of the directory ---- */

@@ -120,7 +120,8 @@ struct rocks_db {
     struct rocks_lane *lanes; /* handles × workers */
     struct rocks_worker *workers;
     struct rocks_keeper keeper;
-    _Atomic bool full; /* rocks_db_full */
+    _Atomic bool full;    /* rocks_db_full */
+    _Atomic bool damaged; /* rocks_db_damaged */
     /* --- the writer's */
     struct rocksdb_writebatch_t *batch;
     uint64_t *highest;       /* by hash of the key: no stored stamp of such keys is above */
@@ -166,6 +167,8 @@ MUST_USE enum status rocks_db_open(struct rocks_db *db, const char *path,
 uint64_t rocks_room_needed(const struct rocks_options *options);
 /* The last batch found less, and was told BUSY. Any thread. */
 bool rocks_db_full(struct rocks_db *db);
+/* A read was CORRUPT since the open: rows lie in a damaged file. Any thread. */
+bool rocks_db_damaged(struct rocks_db *db);
 
 /* Finishes what is in flight. Handles are gone with it. Does not flush: a ROCKS_FLUSH before it
  * makes the next open faster. Tolerates a zeroed one. */

@@ -414,6 +414,19 @@ static void stalls_look(struct node *node)
     node->stalled_s += rocks_db_gauges(&node->index.db).stopped;
 }
 
+/* Nobody is answered from damaged rows; whoever needs them waits. */
+static void damage_tell(struct node *node)
+{
+    if (node->board.damage_told || !rocks_db_damaged(&node->index.db))
+        return;
+    node->board.damage_told = true;
+    (void)fprintf(stderr,
+                  "parleyd: ALARM: rows in %s/store cannot be read: who needs them is not served. "
+                  "The log has all of it: stop parleyd, then parleyctl --data %s recover --rebuild "
+                  "--yes\n",
+                  node->config->data, node->config->data);
+}
+
 /* Somebody else took the room that the log leaves to the store. */
 static void store_tell(struct node *node)
 {
@@ -438,6 +451,7 @@ static void alarms_tell(struct node *node)
     disk_tell(node);
     stalls_look(node);
     store_tell(node);
+    damage_tell(node);
     quarantine_tell(&node->quarantine, mono_us());
     certificate_turn(&node->certificate, posix_signals_hup_take(node->signals), mono_us() / 1000);
     events_turn(node);

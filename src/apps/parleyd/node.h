@@ -64,7 +64,7 @@ struct node_told {
 struct node_board {
     enum node_phase phase;
     bool read_only, busy, failed;
-    bool read_only_told, disk_told, store_told; /* to whoever reads stderr */
+    bool read_only_told, disk_told, store_told, damage_told; /* to whoever reads stderr */
     uint32_t connections[RING_SHARDS_MAX];
     /* figures.h: as often as somebody asked, and by which shard that was answered */
     uint64_t asked, told[RING_SHARDS_MAX], asked_us;
