@@ -3,6 +3,7 @@
 """log_strace_test.py PROGRAM: runs log_trace_test under strace and holds its answers ("ACK offset"
 on standard error) against the system calls: an answer must come after an fdatasync that began after
 the pwrite of its group had ended. Exit 77 (skipped) where strace cannot trace."""
+import os
 import sys
 
 import strace_calls
@@ -11,6 +12,7 @@ NAMES = ["pwrite64", "fdatasync", "write"]
 
 
 def main():
+    os.environ["PARLEY_TRACED"] = "1"
     written, covered, durable, answers, syncs = {}, {}, -1, 0, 0
     for when, name, fd, data in strace_calls.calls(sys.argv[1], NAMES, 64):
         if name == "pwrite64" and when == "end" and data[:4] == b"PLG1":
