@@ -28,7 +28,6 @@ struct rocks_rig {
 struct rig_finding {
     uint64_t next;       /* as META_PART says: batches 0 … next - 1 are there */
     uint64_t unreadable; /* reads that ended in CORRUPT or IO */
-    size_t corrupt;      /* of those, by a checksum */
 };
 
 void rig_make(struct rocks_rig *rig);   /* an empty folder, no store in it yet */

@@ -195,7 +195,7 @@ static enum status get(struct rocks_db *db, struct rocks_view *view, struct stor
     return status;
 }
 
-bool rocks_db_damaged(struct rocks_db *db)
+bool rocks_db_damaged(const struct rocks_db *db)
 {
     return atomic_load_explicit(&db->damaged, memory_order_relaxed); /* says nothing else */
 }
@@ -216,7 +216,7 @@ enum status rocks_read(struct rocks_db *db, struct rocks_view *view, struct stor
                        struct arena *arena)
 {
     enum status status = serve(db, view, request, arena);
-    if (status == STATUS_CORRUPT)
+    if (status == STATUS_CORRUPT || status == STATUS_IO)
         atomic_store_explicit(&db->damaged, true, memory_order_relaxed);
     return status;
 }

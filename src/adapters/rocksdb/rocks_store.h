@@ -167,8 +167,8 @@ MUST_USE enum status rocks_db_open(struct rocks_db *db, const char *path,
 uint64_t rocks_room_needed(const struct rocks_options *options);
 /* The last batch found less, and was told BUSY. Any thread. */
 bool rocks_db_full(struct rocks_db *db);
-/* A read was CORRUPT since the open: rows lie in a damaged file. Any thread. */
-bool rocks_db_damaged(struct rocks_db *db);
+/* A read was CORRUPT or IO since the open: rows lie in a damaged file. Any thread. */
+bool rocks_db_damaged(const struct rocks_db *db);
 
 /* Finishes what is in flight. Handles are gone with it. Does not flush: a ROCKS_FLUSH before it
  * makes the next open faster. Tolerates a zeroed one. */

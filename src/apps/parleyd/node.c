@@ -386,6 +386,8 @@ const char *node_read_only(const struct node *node)
         return node->log.report.alarm;
     if (node->log.failure.status != STATUS_OK)
         return node->log.failure.text;
+    if (rocks_db_damaged(&node->index.db))
+        return "rows of the index cannot be read (damage)";
     return "a device proved that acknowledged data is gone (rollback)";
 }
 
