@@ -196,6 +196,7 @@ static void *wake_later(void *argument)
     return NULL;
 }
 
+/* A lost wake hangs here for ever. The system may tell of an earlier wake once more: an empty wait. */
 static void a_sleeper_is_woken(void **state)
 {
     struct world *world = *state;
@@ -203,7 +204,8 @@ static void a_sleeper_is_woken(void **state)
     pthread_t thread;
     for (int i = 0; i < 20; i++) {
         assert_int_equal(pthread_create(&thread, NULL, wake_later, world), 0);
-        assert_int_equal(world->server.net->vtable->wait(world->server.net, &event, 1, 20000), 1);
+        while (world->server.net->vtable->wait(world->server.net, &event, 1, -1) == 0)
+            continue;
         assert_int_equal(event.kind, NET_WOKEN);
         assert_int_equal(pthread_join(thread, NULL), 0);
     }
