@@ -5,14 +5,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/arena_chunk.h"
 #include "base/assert.h"
 #include "base/memory.h"
-
-struct arena_chunk {
-    _Alignas(MEMORY_ALIGN) struct arena_chunk *next;
-    size_t bytes; /* behind this header */
-    size_t used;  /* meaningful up to `now`; a chunk behind it counts as empty */
-};
 
 #define ALIGN       ((size_t)16)
 #define CHUNK_BYTES ((size_t)64 * 1024 - MEMORY_ALIGN - sizeof(struct arena_chunk))

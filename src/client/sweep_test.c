@@ -10,22 +10,16 @@
 
 #include <cmocka.h>
 
-#include "base/memory.h"
+#include "base/arena_chunk.h"
 #include "wire/pb_twist.h"
 
 #define CHUNKS_MAX 64
 #define SEEN_MAX   256
 
-/* As arena.c lays it out. */
-struct chunk {
-    _Alignas(MEMORY_ALIGN) struct chunk *next;
-    size_t bytes, used;
-};
-
 struct saved {
     struct client client;
     struct {
-        struct chunk *at, head;
+        struct arena_chunk *at, head;
         uint8_t *bytes; /* NULL: of the step */
     } chunks[CHUNKS_MAX];
     size_t count;
@@ -34,7 +28,7 @@ struct saved {
 static void save_arena(struct saved *saved, const struct arena *arena, bool contents)
 {
     bool filled = arena->now != NULL;
-    for (struct chunk *at = (struct chunk *)(void *)arena->first; at != NULL; at = at->next) {
+    for (struct arena_chunk *at = arena->first; at != NULL; at = at->next) {
         assert_true(saved->count < CHUNKS_MAX);
         uint8_t *bytes = contents && filled ? malloc(at->used + 1) : NULL;
         if (bytes)
@@ -42,7 +36,7 @@ static void save_arena(struct saved *saved, const struct arena *arena, bool cont
         saved->chunks[saved->count].at = at;
         saved->chunks[saved->count].head = *at;
         saved->chunks[saved->count++].bytes = bytes;
-        filled = filled && at != (struct chunk *)(void *)arena->now;
+        filled = filled && at != arena->now;
     }
 }
 
@@ -58,7 +52,7 @@ static void save(struct saved *saved, const struct client *client)
 
 static void free_new(const struct saved *saved, const struct arena *arena)
 {
-    for (struct chunk *at = (struct chunk *)(void *)arena->first, *next; at != NULL; at = next) {
+    for (struct arena_chunk *at = arena->first, *next; at != NULL; at = next) {
         bool known = false;
         next = at->next;
         for (size_t i = 0; i < saved->count; i++)

@@ -45,9 +45,8 @@ struct net {
 };
 
 struct net_vtable {
-    /* Wait at most timeout_ms (0: do not, -1: for ever) and return up to `max` events; 0 may come
-     * early. One syscall
-     * when idle. */
+    /* Wait at most timeout_ms (0: do not, -1: for ever) and return up to `max` events; none may
+     * come early. One syscall when idle. */
     size_t (*wait)(struct net *, struct net_event *out, size_t max, int64_t timeout_ms);
     /* The first `bytes` of the connection's received bytes are done with. */
     void (*consume)(struct net *, net_conn, size_t bytes);

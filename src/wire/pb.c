@@ -103,7 +103,7 @@ static bool is_number(const struct pb_field *field)
     return field->kind < PB_KIND_BYTES;
 }
 
-static size_t value_bytes(const struct pb_field *field)
+size_t pb_value_bytes(const struct pb_field *field)
 {
     switch (field->kind) {
     case PB_KIND_BOOL: return sizeof(bool);
@@ -225,7 +225,7 @@ static enum status repeated_alloc(struct decoder *decoder, const struct pb_type 
         size_t count = size_at(out, field->beside);
         if (count == 0)
             continue;
-        size_t bytes = count * value_bytes(field);
+        size_t bytes = count * pb_value_bytes(field);
         if (bytes > decoder->left)
             return STATUS_TOO_LARGE;
         decoder->left -= bytes;
@@ -252,7 +252,7 @@ static bool required_present(const struct pb_type *type, const uint8_t *out)
         else if (field->kind == PB_KIND_MESSAGE)
             present = field->oneof || out[field->beside] != 0;
         else if (is_number(field))
-            present = memcmp(out + field->at, zero, value_bytes(field)) != 0;
+            present = memcmp(out + field->at, zero, pb_value_bytes(field)) != 0;
         else
             present = size_at(out, field->at + offsetof(struct slice, bytes)) > 0;
         if (!present)
@@ -282,7 +282,7 @@ static enum status repeated_store(struct decoder *decoder, const struct pb_field
 {
     struct part one = *part;
     uint8_t *array = pointer_at(out, field->at);
-    size_t count = size_at(out, field->beside), bytes = value_bytes(field);
+    size_t count = size_at(out, field->beside), bytes = pb_value_bytes(field);
     bool packed = is_number(field) && part->wire == WIRE_BYTES;
     if (packed)
         one.wire = WIRE_VARINT;
@@ -443,7 +443,7 @@ static void packed_write(struct sink *sink, const struct pb_field *field, const 
                          size_t count)
 {
     struct sink measure = {NULL, 0};
-    size_t bytes = value_bytes(field);
+    size_t bytes = pb_value_bytes(field);
     for (size_t i = 0; i < count; i++)
         varint_write(&measure, number_load(field, array + i * bytes));
     key_write(sink, field, WIRE_BYTES);
@@ -459,7 +459,7 @@ static void packed_write(struct sink *sink, const struct pb_field *field, const 
 static void repeated_write(struct sink *sink, const struct pb_field *field, const uint8_t *message)
 {
     const uint8_t *array = pointer_at(message, field->at);
-    size_t count = size_at(message, field->beside), bytes = value_bytes(field);
+    size_t count = size_at(message, field->beside), bytes = pb_value_bytes(field);
     if (count == 0)
         return;
     assert(array != NULL);

@@ -72,6 +72,9 @@ struct pb_type {
     bool any_repeated, any_required; /* of its own fields */
 };
 
+/* sizeof one value of the field; of a message its struct. */
+size_t pb_value_bytes(const struct pb_field *field);
+
 /* Decode one message that fills `in`. OK; INVALID: not protobuf, or against the strict rules;
  * TOO_LARGE: over a limit of the .proto or of this header; BUSY: the arena is exhausted. On any
  * status but OK the message is empty and the arena as before. */

@@ -83,20 +83,6 @@ static void value(struct twist *twist, const struct pb_field *field, void *at)
         number(twist, field, at);
 }
 
-static size_t size_of(const struct pb_field *field)
-{
-    switch (field->kind) {
-    case PB_KIND_BOOL: return sizeof(bool);
-    case PB_KIND_U32:
-    case PB_KIND_ENUM: return sizeof(uint32_t);
-    case PB_KIND_U64: return sizeof(uint64_t);
-    case PB_KIND_BYTES:
-    case PB_KIND_STRING: return sizeof(struct slice);
-    case PB_KIND_MESSAGE: break;
-    }
-    return field->message->bytes;
-}
-
 static void repeated(struct twist *twist, const struct pb_field *field, uint8_t *at)
 {
     size_t count;
@@ -107,7 +93,7 @@ static void repeated(struct twist *twist, const struct pb_field *field, uint8_t 
         return;
     value(twist, field, items);
     if (count > 1)
-        value(twist, field, items + (count - 1) * size_of(field));
+        value(twist, field, items + (count - 1) * pb_value_bytes(field));
     if (turn(twist))
         memset(at + field->beside, 0, sizeof count);
 }

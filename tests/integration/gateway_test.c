@@ -13,19 +13,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-struct test_clock {
-    struct clock_port port;
-    uint64_t ms;
-};
-
-static struct clock_reading read_clock(struct clock_port *port)
-{
-    uint64_t us = ((struct test_clock *)port)->ms * 1000;
-    return (struct clock_reading){us, us};
-}
-
-static const struct clock_vtable clock_table = {read_clock};
-static struct test_clock test_clock = {{&clock_table}, 1000};
+static struct node_clock test_clock;
 static struct node node;
 static struct caller good, bad;
 
@@ -51,7 +39,7 @@ static int setup(void **state)
 static int setup_clock(void **state)
 {
     (void)state;
-    test_clock.ms = 1000;
+    node_clock_open(&test_clock, 1000);
     return setup_with(&test_clock.port);
 }
 

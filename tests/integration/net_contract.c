@@ -196,7 +196,8 @@ static void *wake_later(void *argument)
     return NULL;
 }
 
-/* A lost wake hangs here for ever. The system may tell of an earlier wake once more: an empty wait. */
+/* A lost wake hangs here for ever. Of an earlier wake the system may tell once more: an empty
+ * wait. */
 static void a_sleeper_is_woken(void **state)
 {
     struct world *world = *state;

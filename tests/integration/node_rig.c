@@ -118,6 +118,18 @@ void node_kill(struct node *node)
     log_close(&node->log);
 }
 
+static struct clock_reading clock_read(struct clock_port *port)
+{
+    uint64_t us = ((struct node_clock *)port)->ms * 1000;
+    return (struct clock_reading){us, us};
+}
+
+void node_clock_open(struct node_clock *clock, uint64_t ms)
+{
+    static const struct clock_vtable table = {clock_read};
+    *clock = (struct node_clock){.port.vtable = &table, .ms = ms};
+}
+
 void node_open(struct node *node, const struct node_options *options)
 {
     memset(node, 0, sizeof *node);

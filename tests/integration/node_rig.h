@@ -40,6 +40,14 @@ struct node {
     uint32_t asleep; /* 1 + the shard that does not turn: another takes what comes; 0: none */
 };
 
+/* Time that passes only as the test says: both clocks of a reading are `ms`. */
+struct node_clock {
+    struct clock_port port; /* first */
+    uint64_t ms;
+};
+
+void node_clock_open(struct node_clock *clock, uint64_t ms);
+
 struct node_options {
     uint32_t shards, connections_max, operations_max;
     enum sign_up_policy sign_up;

@@ -19,19 +19,7 @@
 
 #define CROWD 12u
 
-struct test_clock {
-    struct clock_port port;
-    uint64_t ms;
-};
-
-static struct clock_reading read_clock(struct clock_port *port)
-{
-    uint64_t us = ((struct test_clock *)port)->ms * 1000;
-    return (struct clock_reading){us, us};
-}
-
-static const struct clock_vtable clock_table = {read_clock};
-static struct test_clock test_clock = {{&clock_table}, 1000};
+static struct node_clock test_clock;
 static struct node node;
 static struct caller alice, bob, stranger;
 static char folder[32];
@@ -63,7 +51,7 @@ static void start(struct tls *tls, struct clock_port *clock)
                                    .sign_up = POLICY_OPEN,
                                    .clock = clock,
                                    .tls = tls};
-    test_clock.ms = 1000;
+    node_clock_open(&test_clock, 1000);
     node_open(&node, &options);
 }
 

@@ -93,7 +93,7 @@ static bool is_number(const char *text)
     return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
 }
 
-static void json_text(const char *text)
+void ctl_json_text(const char *text)
 {
     (void)putchar('"');
     for (; *text != '\0'; text++)
@@ -115,7 +115,7 @@ static void status_json(char *lines)
         else if (is_number(value))
             (void)fputs(value, stdout);
         else
-            json_text(value);
+            ctl_json_text(value);
     }
     (void)puts("}");
 }

@@ -32,6 +32,9 @@ int ctl_ask(const struct ctl *ctl, const char *line, char **lines);
 /* Cut the next "key value" line out; false at the end. */
 bool ctl_next_line(char **lines, const char **key, const char **value);
 
+/* A JSON string on stdout, quotes and all; control characters are left out. (ask.c) */
+void ctl_json_text(const char *text);
+
 /* Looked up in the folder (look.c). */
 int ctl_check(const struct ctl *ctl);
 int ctl_log_verify(const struct ctl *ctl);

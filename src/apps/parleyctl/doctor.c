@@ -21,13 +21,8 @@
 
 static void json_put(const char *key, const char *text)
 {
-    (void)printf(",\"%s\":\"", key);
-    for (; *text != '\0'; text++)
-        if (*text == '"' || *text == '\\')
-            (void)printf("\\%c", *text);
-        else if ((unsigned char)*text >= 0x20)
-            (void)putchar(*text);
-    (void)putchar('"');
+    (void)printf(",\"%s\":", key);
+    ctl_json_text(text);
 }
 
 /* EXCEPTION: six parameters; two dozen callers read as the lines they print. */
