@@ -512,6 +512,7 @@ class TalkTest(unittest.TestCase):
         world = self.world
         world.kill()
         world.start("--net-backend", "io_uring")  # or by epoll, where the kernel refuses
+        self.assertRegex(world.ctl("status"), r"net_backend +(io_uring|epoll)\n")
         self.sign_up_both()
         world.parley("alice", "send", "@bob", "-m", "by rings")
         self.assertEqual([m["text"] for m in world.messages("bob", "@alice")], ["by rings"])

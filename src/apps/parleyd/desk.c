@@ -116,6 +116,7 @@ static void status(struct node *node)
     put_text(out, "certificate_trouble",
              node->certificate.trouble[0] != '\0' ? node->certificate.trouble : "none");
     put_number(out, "shards", node->shards_count);
+    put_text(out, "net_backend", loop_name(&node->shards[0].loop));
     const char *reason = node_read_only(node);
     put_text(out, "read_only", reason != NULL ? reason : "no");
     put_text(out, "log_state", states[node->log.state]);
