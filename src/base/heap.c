@@ -51,9 +51,9 @@ enum status heap_open(struct heap *heap, uint32_t capacity, bool tracked)
 {
     assert(capacity > 0 && capacity <= UINT32_C(1) << 30);
     *heap = (struct heap){.capacity = capacity};
-    heap->items = memory_array(capacity, sizeof *heap->items);
+    heap->items = memory_reserve_array(capacity, sizeof *heap->items);
     if (tracked)
-        heap->places = memory_array(capacity, sizeof *heap->places);
+        heap->places = memory_reserve_array(capacity, sizeof *heap->places);
     if (heap->items == NULL || (tracked && heap->places == NULL)) {
         heap_close(heap);
         return STATUS_BUSY;

@@ -3,7 +3,8 @@
  * Invariants: used ≤ capacity; the order out is a function of the set of items alone. A tracked
  * heap knows where each item stands, so that it can be removed; there the lower 32 bits of
  * `value` are distinct numbers below capacity.
- * Owner: one thread. Bounds: capacity, all of it populated at open. Cost: O(log n). */
+ * Owner: one thread. Bounds: capacity, reserved at open: it takes pages as it fills.
+ * Cost: O(log n). */
 #pragma once
 
 #include <stdbool.h>

@@ -2,8 +2,9 @@
  * limiter.h: token buckets by (class, key): at most `size` at once, one back every `back_ms`.
  * Kept as one number a bucket, the time at which it will be full again (GCRA), so a full bucket
  * needs no memory and is forgotten by a sweep.
- * Owner: one thread. Bounds: LIMITER_BUCKETS; with no place left, a class that fails closed refuses
- * and one that fails open lets through (proof §12). Cost: O(1). Source: proof §12; ITU-T I.371. */
+ * Owner: one thread. Bounds: LIMITER_BUCKETS, which take memory as they come; with no place left, a
+ * class that fails closed refuses and one that fails open lets through (proof §12). Cost: O(1).
+ * Source: proof §12; ITU-T I.371. */
 #pragma once
 
 #include <stdbool.h>

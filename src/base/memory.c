@@ -10,8 +10,9 @@ struct header {
     uint64_t mark;
 };
 
-#define MARK_LIVE  0x7061726c65790001u
-#define MARK_FREED 0x7061726c6579deadu
+#define MARK_LIVE     0x7061726c65790001u
+#define MARK_RESERVED 0x7061726c65790002u /* live, taken by memory_reserve */
+#define MARK_FREED    0x7061726c6579deadu
 
 static_assert(sizeof(struct header) == MEMORY_ALIGN, "what follows the header stays aligned");
 
@@ -46,7 +47,7 @@ static void *take(size_t bytes, bool populated)
     if (header == NULL)
         return NULL;
     header->bytes = whole;
-    header->mark = MARK_LIVE;
+    header->mark = populated ? MARK_LIVE : MARK_RESERVED;
     live++;
     return header + 1;
 }
@@ -61,6 +62,13 @@ void *memory_reserve(size_t bytes)
     return take(bytes, false);
 }
 
+void *memory_reserve_array(size_t count, size_t bytes_each)
+{
+    if (bytes_each != 0 && count > SIZE_MAX / bytes_each)
+        return NULL;
+    return memory_reserve(count * bytes_each);
+}
+
 void *memory_array(size_t count, size_t bytes_each)
 {
     if (bytes_each != 0 && count > SIZE_MAX / bytes_each)
@@ -73,10 +81,11 @@ void memory_free(void *memory)
     if (memory == NULL)
         return;
     struct header *header = (struct header *)memory - 1;
-    assert(header->mark == MARK_LIVE);
+    bool populated = header->mark == MARK_LIVE;
+    assert(populated || header->mark == MARK_RESERVED);
     header->mark = MARK_FREED;
     live--;
-    memory_system_give(header, header->bytes);
+    memory_system_give(header, header->bytes, populated);
 }
 
 void memory_fault_plan(uint64_t nth, bool for_ever)

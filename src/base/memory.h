@@ -18,12 +18,13 @@
 /* NULL when the system has none left, or when a planned fault says so. 0 bytes count as 1. */
 void *memory_alloc(size_t bytes);
 
-/* As memory_alloc, but a large block is not populated: for a buffer as large as its bound, of which
- * only the beginning is used as a rule. Each page costs a fault once. */
+/* As memory_alloc, but a block of 64 KiB or more is not populated: for what is as large as its
+ * bound and used from its beginning on. Each page costs a fault once. */
 void *memory_reserve(size_t bytes);
 
 /* count × bytes_each, overflow checked. */
 void *memory_array(size_t count, size_t bytes_each);
+void *memory_reserve_array(size_t count, size_t bytes_each);
 
 void memory_free(void *memory); /* NULL is fine */
 

@@ -9,4 +9,5 @@
 /* Zeroed, aligned to MEMORY_ALIGN; NULL when there is none. bytes is a multiple of MEMORY_ALIGN.
  * populated: false may leave pages to their first use. */
 void *memory_system_take(size_t bytes, bool populated);
-void memory_system_give(void *memory, size_t bytes);
+/* As it was taken. */
+void memory_system_give(void *memory, size_t bytes, bool populated);

@@ -16,8 +16,9 @@ void *memory_system_take(size_t bytes, bool populated)
     return memory;
 }
 
-void memory_system_give(void *memory, size_t bytes)
+void memory_system_give(void *memory, size_t bytes, bool populated)
 {
     (void)bytes;
+    (void)populated;
     free(memory);
 }

@@ -10,7 +10,7 @@ enum status queue_open(struct queue *queue, uint32_t capacity, size_t item_bytes
 {
     assert(capacity > 0 && capacity <= UINT32_C(1) << 31 && item_bytes > 0);
     *queue = (struct queue){.item_bytes = item_bytes, .capacity = capacity};
-    queue->items = memory_array(capacity, item_bytes);
+    queue->items = memory_reserve_array(capacity, item_bytes);
     return queue->items != NULL ? STATUS_OK : STATUS_BUSY;
 }
 
@@ -47,8 +47,9 @@ bool queue_take(struct queue *queue, void *item)
     if (queue->used == 0)
         return false;
     memcpy(item, item_at(queue, 0), queue->item_bytes);
-    queue->first = (queue->first + 1) % queue->capacity;
     queue->used--;
+    /* An empty one begins anew: it touches no more memory than it needs. */
+    queue->first = queue->used > 0 ? (queue->first + 1) % queue->capacity : 0;
     return true;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * queue.h: a bounded first-in first-out queue of items of one size, copied in and out.
  * Invariants: used ≤ capacity; items leave in the order they came. For two threads: base/ring.h.
- * Owner: one thread. Bounds: capacity, all of it populated at open. */
+ * Owner: one thread. Bounds: capacity, reserved at open: it takes pages as it fills. */
 #pragma once
 
 #include <stdbool.h>

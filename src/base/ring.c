@@ -12,7 +12,7 @@ enum status ring_open(struct ring *ring, uint32_t capacity, size_t item_bytes)
     assert(capacity > 0 && capacity <= UINT32_C(1) << 31 && (capacity & (capacity - 1)) == 0);
     assert(item_bytes > 0);
     memset(ring, 0, sizeof *ring);
-    ring->items = memory_array(capacity, item_bytes);
+    ring->items = memory_reserve_array(capacity, item_bytes);
     if (ring->items == NULL)
         return STATUS_BUSY;
     ring->item_bytes = item_bytes;

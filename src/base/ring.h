@@ -4,7 +4,7 @@
  * Invariants: taken ≤ put ≤ taken + capacity; items leave in the order they came, each whole.
  * Owner: opened and closed by one thread while no other uses it; in between ring_put belongs to the
  * producer, ring_take to the consumer, ring_used to both.
- * Bounds: capacity, a power of two, all of it populated at open.
+ * Bounds: capacity, a power of two, reserved at open: it takes pages as it goes round first.
  * Source: the memory orders are argued in ring.c and modelled in tests/models/ring.pml. */
 #pragma once
 

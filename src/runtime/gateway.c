@@ -503,7 +503,9 @@ void gateway_flush(struct gateway *gateway)
         conn_flush(gateway, handle);
     /* The next chunks, outside any message's turn; without memory now, the next flush asks
      * again. */
-    if (slab_grow(&gateway->conns) != STATUS_OK || slab_grow(&gateway->operations) != STATUS_OK)
+    if (slab_grow(&gateway->conns) != STATUS_OK || slab_grow(&gateway->operations) != STATUS_OK ||
+        map_grow(&gateway->addresses) != STATUS_OK ||
+        map_grow(&gateway->limiter.buckets) != STATUS_OK)
         gateway->counts.busy++;
 }
 

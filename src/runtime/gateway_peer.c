@@ -30,10 +30,9 @@ static bool count(struct gateway *gateway, struct gateway_conn *conn)
         gateway->counts.refused_address++;
         return false;
     }
-    enum status put = map_put(&gateway->addresses, key, others + 1);
-    assert(put == STATUS_OK); /* as large as the slab of connections */
-    conn->counted = true;
-    return true;
+    conn->counted = map_put(&gateway->addresses, key, others + 1) == STATUS_OK;
+    gateway->counts.busy += !conn->counted; /* no memory */
+    return conn->counted;
 }
 
 void peer_drop(struct gateway *gateway, struct gateway_conn *conn)

@@ -22,10 +22,10 @@ enum status live_open(struct live *live, struct bus *bus, struct store *store, s
     live->store = store;
     live->rpc = rpc;
     live->capacity = devices_max;
-    live->dirty = live->dirty_last = LIVE_NONE;
-    live->devices = memory_array(devices_max, sizeof *live->devices);
+    live->dirty = live->dirty_last = live->vacant = LIVE_NONE;
+    live->devices = memory_reserve_array(devices_max, sizeof *live->devices);
     live->waiting_max = devices_max < LIVE_WAITING_MAX / 2 ? devices_max * 2 : LIVE_WAITING_MAX;
-    live->waiting = memory_array(live->waiting_max, sizeof *live->waiting);
+    live->waiting = memory_reserve_array(live->waiting_max, sizeof *live->waiting);
     enum status status = live->devices == NULL || live->waiting == NULL ? STATUS_BUSY : STATUS_OK;
     if (status == STATUS_OK)
         status = map_open(&live->by_device, devices_max, ID_BYTES, seed);
@@ -46,7 +46,7 @@ void live_close(struct live *live)
 {
     for (size_t i = 0; i < LIVE_JOBS; i++)
         arena_deinit(&live->jobs[i].arena);
-    for (uint32_t i = 0; live->devices != NULL && i < live->capacity; i++)
+    for (uint32_t i = 0; i < live->reached; i++)
         live_window_free(live, &live->devices[i].window);
     map_close(&live->by_device);
     map_close(&live->by_user);
@@ -103,29 +103,28 @@ static uint32_t user_first(const struct live *live, const uint8_t user[ID_BYTES]
 
 uint32_t live_new(struct live *live, const struct live_attach *attach)
 {
-    for (uint32_t tried = 0; tried < live->capacity; tried++) {
-        uint32_t at = (live->free_from + tried) % live->capacity;
-        struct live_device *device = &live->devices[at];
-        if (device->used)
-            continue;
-        uint32_t first = user_first(live, attach->user);
-        if (map_put(&live->by_device, attach->device, at) != STATUS_OK)
-            return LIVE_NONE;
-        if (map_put(&live->by_user, attach->user, at) != STATUS_OK) {
-            (void)map_remove(&live->by_device, attach->device, NULL);
-            return LIVE_NONE;
-        }
-        *device = (struct live_device){.next_of_user = first, .used = true};
-        device->next_dirty = LIVE_NONE;
-        live->free_from = at + 1;
-        return at;
+    uint32_t first = user_first(live, attach->user);
+    uint32_t at = live->vacant != LIVE_NONE ? live->vacant : live->reached;
+    if (at == live->capacity || map_put(&live->by_device, attach->device, at) != STATUS_OK)
+        return LIVE_NONE;
+    if (map_put(&live->by_user, attach->user, at) != STATUS_OK) {
+        (void)map_remove(&live->by_device, attach->device, NULL);
+        return LIVE_NONE;
     }
-    return LIVE_NONE;
+    struct live_device *device = &live->devices[at];
+    if (at == live->reached)
+        live->reached++;
+    else
+        live->vacant = device->next_of_user;
+    *device = (struct live_device){.next_of_user = first, .used = true};
+    device->next_dirty = LIVE_NONE;
+    return at;
 }
 
 static void release(struct live *live, uint32_t at)
 {
     struct live_device *device = &live->devices[at];
+    assert(device->used);
     (void)map_remove(&live->by_device, device->is.device, NULL);
     uint32_t first = user_first(live, device->is.user);
     if (first == at) {
@@ -141,6 +140,8 @@ static void release(struct live *live, uint32_t at)
     }
     live_window_free(live, &device->window);
     device->used = false;
+    device->next_of_user = live->vacant;
+    live->vacant = at;
 }
 
 /* Its session is over. What it acknowledged before still becomes receipts. */
@@ -297,7 +298,7 @@ void live_on_folded(struct live *live, const uint8_t user[ID_BYTES],
 
 void live_forget(struct live *live, uint32_t partition, uint32_t partitions)
 {
-    for (uint32_t i = 0; i < live->capacity; i++) {
+    for (uint32_t i = 0; i < live->reached; i++) {
         struct live_device *device = &live->devices[i];
         if (!device->used || bus_partition(device->is.user, partitions) != partition)
             continue;

@@ -65,10 +65,10 @@ struct live_device {
     uint64_t seen;   /* read up to here; above the cursor while a receipt is held */
     uint64_t due_ms; /* when the first held receipt may leave; 0: none is */
     struct live_window window;
-    struct slab_handle timer; /* armed while nothing but due_ms is awaited */
-    uint32_t next_of_user, next_dirty;
-    bool fresh;                   /* what was folded while it attached was told to nobody */
-    bool used, dirty, gone, busy; /* gone: the session is over, a receipt may be owed */
+    struct slab_handle timer;          /* armed while nothing but due_ms is awaited */
+    uint32_t next_of_user, next_dirty; /* unused: next_of_user is the next vacant one */
+    bool fresh;                        /* what was folded while it attached was told to nobody */
+    bool used, dirty, gone, busy;      /* gone: the session is over, a receipt may be owed */
 };
 
 enum live_state {
@@ -121,7 +121,8 @@ struct live {
     struct timers timers; /* of devices whose receipt is held; token: index */
     struct pace pace;
     uint64_t now_ms; /* of the last step */
-    uint32_t capacity, free_from;
+    uint32_t capacity;
+    uint32_t reached, vacant; /* devices below `reached` were used; a free one of them, or NONE */
     uint32_t dirty, dirty_last;
     struct live_attach *waiting;
     size_t waiting_first, waiting_count, waiting_max;

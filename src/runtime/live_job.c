@@ -224,8 +224,9 @@ static bool job_begin(struct live *live, struct live_job *job)
     if (live->waiting_count == 0)
         return false;
     job->attach = live->waiting[live->waiting_first];
-    live->waiting_first = (live->waiting_first + 1) % live->waiting_max;
     live->waiting_count--;
+    live->waiting_first =
+        live->waiting_count > 0 ? (live->waiting_first + 1) % live->waiting_max : 0;
     attach_begin(live, job);
     return true;
 }
@@ -244,6 +245,10 @@ void live_step(struct live *live, uint64_t now_ms)
         while (job->state == LIVE_FREE && live->ready && job_begin(live, job))
             continue; /* an ACK of what is remembered may be over as it begins */
     }
+    /* Ahead of need; without memory now, the next step asks again. */
+    (void)!map_grow(&live->by_device);
+    (void)!map_grow(&live->by_user);
+    (void)!map_grow(&live->pace.index);
 }
 
 uint64_t live_next_ms(const struct live *live)

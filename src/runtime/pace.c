@@ -14,7 +14,7 @@ enum status pace_open(struct pace *pace, uint32_t capacity)
     memset(pace, 0, sizeof *pace);
     pace->capacity = capacity;
     pace->oldest = pace->newest = NONE;
-    pace->entries = memory_array(capacity, sizeof *pace->entries);
+    pace->entries = memory_reserve_array(capacity, sizeof *pace->entries);
     enum status status = pace->entries == NULL
                              ? STATUS_BUSY
                              : map_open(&pace->index, capacity, PACE_KEY_BYTES, seed);
@@ -75,24 +75,29 @@ uint64_t pace_due_ms(const struct pace *pace, const uint8_t key[PACE_KEY_BYTES],
     return pace->entries[at].left_ms + PACE_MS;
 }
 
+/* Of a key that has none: a new place, else that of the oldest. */
+static uint32_t place(struct pace *pace, const uint8_t key[PACE_KEY_BYTES], uint64_t now_ms)
+{
+    if (pace->used < pace->capacity && map_put(&pace->index, key, pace->used) == STATUS_OK)
+        return pace->used++;
+    uint32_t at = pace->oldest;
+    pace->crowded += now_ms - pace->entries[at].left_ms < PACE_MS;
+    take_out(pace, at);
+    (void)map_remove(&pace->index, pace->entries[at].key, NULL);
+    enum status status = map_put(&pace->index, key, at);
+    assert(status == STATUS_OK); /* its place was just left */
+    return at;
+}
+
 void pace_leave(struct pace *pace, const uint8_t key[PACE_KEY_BYTES], uint64_t now_ms)
 {
     uint32_t at = find(pace, key);
     if (at != NONE) {
         take_out(pace, at);
     } else {
-        if (pace->used < pace->capacity) {
-            at = pace->used++;
-        } else {
-            at = pace->oldest;
-            pace->crowded += now_ms - pace->entries[at].left_ms < PACE_MS;
-            take_out(pace, at);
-            (void)map_remove(&pace->index, pace->entries[at].key, NULL);
-        }
+        at = place(pace, key, now_ms);
         pace->entries[at] = (struct pace_entry){.upto = 0};
         memcpy(pace->entries[at].key, key, PACE_KEY_BYTES);
-        enum status status = map_put(&pace->index, key, at);
-        assert(status == STATUS_OK);
     }
     pace->entries[at].left_ms = now_ms;
     put_last(pace, at);

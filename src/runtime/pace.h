@@ -4,9 +4,9 @@
  * Invariants: the entries are the newest ones, in the order in which their receipts left; `upto`
  * of an entry never falls. What is not here may leave at once: a full table costs receipts, it
  * never holds one back.
- * Owner: the thread of the processor. Bounds: the entries given at open, all taken then (about
- * 160 bytes each); `crowded` counts those that left too early. Cost: O(1). Source: storage §2.3
- * step 5. */
+ * Owner: the thread of the processor. Bounds: the entries given at open, which take memory as
+ * they come (about 130 bytes each); without memory for more the oldest gives way.
+ * `crowded` counts those that left too early. Cost: O(1). Source: storage §2.3 step 5. */
 #pragma once
 
 #include <stdint.h>

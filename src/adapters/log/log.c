@@ -55,8 +55,9 @@ enum status log_open(struct log *log, struct file_port *file, struct clock_port 
     log->names = arena_array(&log->arena, options->segments_max + 8u, FILE_NAME_BYTES);
     for (size_t i = 0; i < LOG_BUFFERS; i++) {
         log->buffers[i].at = memory_reserve(options->group_bytes);
-        reserved = reserved && log->buffers[i].at != NULL;
-        log->buffers[i].tokens = ARENA_ARRAY(&log->arena, uint64_t, options->group_records_max);
+        log->buffers[i].tokens =
+            memory_reserve_array(options->group_records_max, sizeof *log->buffers[i].tokens);
+        reserved = reserved && log->buffers[i].at != NULL && log->buffers[i].tokens != NULL;
     }
     if (log->arena.exhausted || !reserved) {
         log_close(log);
@@ -77,8 +78,10 @@ void log_close(struct log *log)
         if (log->meta_file != 0)
             log->file->vtable->close(log->file, log->meta_file);
     }
-    for (size_t i = 0; i < LOG_BUFFERS; i++)
+    for (size_t i = 0; i < LOG_BUFFERS; i++) {
         memory_free(log->buffers[i].at);
+        memory_free(log->buffers[i].tokens);
+    }
     memory_free(log->read_at);
     arena_deinit(&log->arena);
     memset(log, 0, sizeof *log);

@@ -140,7 +140,7 @@ enum status posix_admin_open(struct posix_admin *admin, const char *path, struct
                              struct failure *failure)
 {
     *admin = (struct posix_admin){.waker = waker, .folder_fd = -1, .listen_fd = -1, .stop_fd = -1};
-    uint8_t *space = memory_alloc(ADMIN_ANSWER_BYTES);
+    uint8_t *space = memory_reserve(ADMIN_ANSWER_BYTES);
     if (space == NULL || ring_open(&admin->asked, 2, 1) != STATUS_OK) {
         memory_free(space);
         *admin = (struct posix_admin){0};

@@ -372,7 +372,7 @@ enum status posix_file_open(struct posix_file *file, const char *path, struct wa
     if (file->root < 0)
         return STATUS_IO;
     file->fds = memory_array(FILE_HANDLES_MAX, sizeof *file->fds);
-    file->zeros = memory_alloc(SLICE_BYTES);
+    file->zeros = memory_reserve(SLICE_BYTES); /* never written: no page of it is ours */
     if (file->fds == NULL || file->zeros == NULL ||
         ring_open(&file->asked, ASKED_MAX, sizeof(struct asked)) != STATUS_OK ||
         ring_open(&file->done, FILE_REQUESTS_MAX, sizeof(struct file_request *)) != STATUS_OK) {
