@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adapters/posix/last_words.h"
 #include "apps/parleyd/bounds.h"
 #include "apps/parleyd/node.h"
 #include "apps/parleyd/settings.h"
@@ -40,6 +41,11 @@ static const char help[] =
     "Ask a running server with parleyctl.\n"
     "Exit: 0 stopped as asked, 1 a failure, 2 wrong settings.\n"
     "\n" PLAIN_LINE "\n";
+
+static const char ended_at_once[] =
+    "parleyd: ended at once, by a fault that it cannot go on from: no memory, files of the index "
+    "that a library gives up on, or a bug. Nothing acknowledged is lost: start it again. If that "
+    "ends the same way, parleyctl doctor and parleyctl recover look for the reason\n";
 
 static void print_text(void (*write_text)(struct buf *out))
 {
@@ -105,6 +111,8 @@ static int serve(struct config *config)
     struct failure failure = {0};
     (void)umask(0077);
     assert_handler_set(report_assert);
+    posix_last_words(ended_at_once);
+
     descriptors_take(config);
     enum status status = posix_signals_open(&signals, config_tls(config));
     if (status != STATUS_OK) {
