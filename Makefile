@@ -4,7 +4,7 @@ LISTEN   ?= 127.0.0.1:8787
 DATA     ?= ./parley-data
 BUILD    := build
 
-.PHONY: help setup build run test test-long bench compare format check coverage clean
+.PHONY: help setup build run test test-long test-e2ee bench compare format check coverage clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo '  make build      build the programs into $(BUILD)/bin/'
 	@echo '  make test       all tests, about twelve minutes; ends with "N passed, N failed"'
 	@echo '  make test-long  the long tests: more seeds, more kill cycles, more fuzzing'
+	@echo '  make test-e2ee  the tests of crates/e2ee (Rust); part of make test-long'
 	@echo '  make bench      measurements: echo, sync and one-to-one messages side by side'
 	@echo '  make compare    Parley beside Mosquitto and ejabberd (installs them), about ten minutes'
 	@echo '  make format     format the C code'
@@ -35,8 +36,12 @@ test:
 	@tools/ci.sh
 
 test-long:
-	@tools/setup test
+	@tools/setup crate
 	@tools/ci.sh --long
+
+test-e2ee:
+	@tools/setup crate
+	@tools/test-crate
 
 bench: build
 	@tools/bench $(BUILD)/bin

@@ -4,10 +4,11 @@
 #   build-test   gcc, every suite but `long`
 #   build-asan   clang with ASan and UBSan, without the suites `once` and `long`
 #   build-tsan   clang with TSan, only suite `threads`: what runs threads
-# --long runs static analysis (`make check`) too: one test, about two minutes.
+# --long runs static analysis (`make check`) too, one test, about two minutes; and what
+# tools/test-crate does.
 # A test that makes no sense twice (static checks, real processes, mass simulation) is in suite
 # `once`. --long runs suite `long` in the gcc build instead. What cannot be configured or compiled
-# counts as one failure. All of it needs no network.
+# counts as one failure. All of it needs no network (but crates.io once, for --long).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 # Debian's own tools, whatever comes first in PATH: its python3 has Debian's protobuf.
@@ -104,6 +105,11 @@ analyse() {
 if [ "${1:-}" = --long ]; then
     build build-test && run build-test --no-rebuild --suite long
     analyse
+    say 'crates/e2ee'
+    heartbeat crates/e2ee
+    tools/test-crate --log build-crate/meson-logs/testlog.json
+    quiet
+    logs+=(build-crate/meson-logs/testlog.json)
 else
     tests=() # with the second build under way nothing is tested, lest times be judged under load
     build build-test && tests+=(plain)

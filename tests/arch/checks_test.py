@@ -60,6 +60,7 @@ CASES = [
     ("sizes", "src/core/a.c", function(inside=NESTED), "levels of nesting"),
     ("sizes", "src/core/a.c", function(inside=NESTED.replace("while (b)", "struct p q =")), None),
     ("sizes", "src/core/a.c", "int x;\n" * 601, "601 lines"),
+    ("sizes", "crates/e2ee/src/a.rs", "mod x;\n" * 601, "601 lines"),
     ("sizes", "src/core/a.c", "int " + "a, " * 40 + "b;\n", "columns"),
     ("readmes", "src/core/README.md", README, None),
     ("readmes", "src/core/README.md", README.replace("## Invariants\n", ""), "headings are"),
