@@ -265,7 +265,7 @@ static bool is_log(int fd)
     (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t bytes = readlink(link, path, sizeof path - 1);
     path[bytes > 0 ? bytes : 0] = '\0';
-    return strstr(path, "/data/log/") != NULL;
+    return strstr(path, "/data/log/") != NULL && strstr(path, ".part") == NULL;
 }
 
 static int sync_of(int fd, long call)
@@ -273,8 +273,7 @@ static int sync_of(int fd, long call)
     if (harm == NULL)
         return (int)syscall(call, fd);
     bool log = is_log(fd), fails = file_fails(false);
-    if (log)
-        atomic_fetch_add(&harm->syncs_begun, 1);
+    uint64_t number = log ? atomic_fetch_add(&harm->sync_begun, 1) + 1 : 0;
     uint64_t us = atomic_load(&harm->sync_us);
     struct timespec pause = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
     if (us > 0)
@@ -285,7 +284,7 @@ static int sync_of(int fd, long call)
     }
     int result = fails ? -1 : (int)syscall(call, fd);
     if (log && result == 0)
-        atomic_fetch_add(&harm->syncs_done, 1);
+        atomic_store(&harm->sync_done, number);
     return result;
 }
 

@@ -27,12 +27,13 @@ enum harm_io {
 };
 
 struct harm {
-    struct harm_fault memory;                 /* malloc and its kin, anonymous mappings */
-    struct harm_fault files;                  /* open, read, write, sync, rename, … of files */
-    struct harm_fault net;                    /* accept, recv, send */
-    struct harm_fault sync;                   /* of the log alone: EIO */
-    _Atomic uint32_t io;                      /* enum harm_io, of files and net */
-    _Atomic uint64_t sync_us;                 /* every sync of any file takes so long at least */
-    _Atomic uint64_t syncs_begun, syncs_done; /* of the log; done: and they were good */
-    _Atomic int64_t wall_us;                  /* how far the wall clock is from the true one */
+    struct harm_fault memory;               /* malloc and its kin, anonymous mappings */
+    struct harm_fault files;                /* open, read, write, sync, rename, … of files */
+    struct harm_fault net;                  /* accept, recv, send */
+    struct harm_fault sync;                 /* of the log alone: EIO */
+    _Atomic uint32_t io;                    /* enum harm_io, of files and net */
+    _Atomic uint64_t sync_us;               /* every sync of any file takes so long at least */
+    _Atomic uint64_t sync_begun, sync_done; /* of the log, numbered: the newest that began, and the
+                                             * newest that ended well */
+    _Atomic int64_t wall_us;                /* how far the wall clock is from the true one */
 };
