@@ -100,6 +100,43 @@ class Index(rig.Scene):
         self.holds(server, 8, "unreadable")
         self.assertEqual(server.stop(), 0)
 
+    def note(self, name, signal, cut):
+        """As who died while RocksDB opened that folder leaves it."""
+        path = pathlib.Path(self.data, "store.opening")
+        path.write_text(f"{name:<23} signal {signal:02} cut {cut:02}\n")
+        return path
+
+    def test_whoever_died_opening_it(self):
+        """Cut short: tried again, with a line. Of an assertion, twice: put aside, and all of it is
+        there."""
+        self.begin().stop()
+        note = self.note("store", 0, 4)
+        server = self.again()
+        self.assertIn("the last opening of the index was cut short (4 in a row; after 5",
+                      server.errors())
+        self.assertFalse(note.exists())
+        self.assertFalse(os.path.exists(f"{self.store}.damaged-1"))
+        server.process.kill()
+        server.process.wait()
+        self.note("store", 6, 1)
+        server = self.again()
+        self.assertIn("was cut short (1 in a row", server.errors())
+        self.assertNotIn("ALARM", server.errors())
+        server.stop()
+        self.note("store", 6, 2)
+        server = self.again()
+        self.assertIn("ALARM: the index is damaged (opening it, RocksDB died of signal 6, again): "
+                      f"it is now {self.store}.damaged-1, and is built again", server.errors())
+        self.assertTrue(os.path.isdir(f"{self.store}.damaged-1"))
+        self.assertFalse(note.exists())
+        self.holds(server, 5, "asserted")
+        server.stop()
+        self.note("store", 0, 5)
+        server = self.again()
+        self.assertIn("(opening it was cut short 5 times in a row)", server.errors())
+        self.holds(server, 5, "cut")
+        self.assertEqual(server.stop(), 0)
+
     def tables(self):
         return {path.name for path in self.store.iterdir() if path.suffix in (".sst", ".log")}
 

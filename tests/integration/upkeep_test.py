@@ -96,6 +96,15 @@ class Upkeep(index_test.Index):
         self.assertIn("from the checkpoint", server.errors())
         self.holds(server, 8, "damaged")
         server.stop()
+        older, newest = (path.name for path in self.checkpoints()[-2:])
+        with open(self.note(newest, 11, 2), "a", encoding="ascii") as file:
+            file.write(f"{'store':<23} signal 06 cut 02\n{older:<23} signal 00 cut 99\n")
+        server = self.again()
+        self.assertIn("is of no use (opening it, RocksDB died of signal 11, again)",
+                      server.errors())
+        self.assertIn(f"offset {int(older, 16)},", server.errors())
+        self.holds(server, 8, "asserted")
+        server.stop()
         newest = self.checkpoints()[-1]
         table = max(newest.glob("*.sst"), key=lambda path: path.stat().st_size)
         flipped = bytearray(table.read_bytes())
@@ -118,6 +127,10 @@ class Upkeep(index_test.Index):
         self.assertFalse(self.store.exists())
         self.assertEqual(rig.snapshot(os.path.join(self.data, "log")), log)
         shutil.move(os.path.join(self.folder, "store"), self.store)
+        note = self.note("store", 6, 2)
+        self.refused(1, "the index is damaged, the log begins at offset", f"remove {note}")
+        self.assertTrue(self.store.exists() and note.exists())
+        note.unlink()
         server = self.again()
         self.holds(server, 8, "put-back")
         self.assertEqual(server.stop(), 0)

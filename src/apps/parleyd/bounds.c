@@ -6,6 +6,7 @@
 #include "adapters/uring/uring.h"
 #include "apps/parleyd/audit.h"
 #include "apps/parleyd/node.h"
+#include "apps/parleyd/opening.h"
 #include "client/client.h"
 #include "core/fold.h"
 #include "core/step.h"

@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include "apps/parleyd/checkpoint.h"
+#include "apps/parleyd/opening.h"
+
+#define STORE_NAME "store" /* in notes of openings */
 
 static void nap(void)
 {
@@ -28,6 +31,7 @@ enum status index_put_aside(const struct index_options *options, const char *why
         if (rename(path, aside) != 0)
             return failure_set(failure, STATUS_IO, "%.60s cannot be moved to %.60s: %s", path,
                                aside, strerror(errno));
+        opening_forget(options->data, STORE_NAME);
         (void)fprintf(stderr,
                       "%s: ALARM: the index is damaged (%s): it is now %s, and is built again "
                       "from the log. Nothing is lost; look at the disk\n",
@@ -92,24 +96,56 @@ static enum status open_at(struct index *index, const struct index_options *opti
     return STATUS_OK;
 }
 
+/* The same, and who dies in it leaves word. */
+static enum status open_noted(struct index *index, const struct index_options *options,
+                              const char *path, enum rocks_outcome *outcome,
+                              struct failure *failure)
+{
+    struct opening opening;
+    opening_begin(&opening, options->data, STORE_NAME, options->program);
+    enum status status = open_at(index, options, path, outcome, failure);
+    opening_end(&opening);
+    return status;
+}
+
 /* ---- from a checkpoint ---- */
 
-/* A copy of this checkpoint in `path`, read whole: is it good, and does the log reach it? */
+/* A copy of this checkpoint in `path`, read whole. */
+static enum status checkpoint_look(struct index *trial, const struct index_options *options,
+                                   uint64_t part, const char *path, struct failure *failure)
+{
+    char from[CHECKPOINT_PATH_BYTES], why[OPENING_WHY_BYTES];
+    struct opening opening;
+    enum rocks_outcome outcome = ROCKS_FRESH;
+    checkpoint_path(options->data, part, from);
+    const char *name = strrchr(from, '/') + 1;
+    rocks_db_remove(path); /* of a start that died here */
+    /* one that was cut short may take long, and there may be no other */
+    if (opening_past(options->data, name).signal != 0 && opening_blames(options->data, name, why))
+        return failure_set(failure, STATUS_CORRUPT, "%s", why);
+    enum status status = checkpoint_copy(from, path, failure);
+    if (status != STATUS_OK)
+        return status;
+    opening_begin(&opening, options->data, name, options->program);
+    status = open_at(trial, options, path, &outcome, failure);
+    if (status == STATUS_OK)
+        status = rocks_db_verify(&trial->db, failure);
+    opening_end(&opening);
+    if (status == STATUS_OK && outcome == ROCKS_FRESH)
+        status = failure_set(failure, STATUS_CORRUPT, "it holds nothing");
+    return status;
+}
+
+/* Is it good, and does the log reach it? */
 static bool checkpoint_try(const struct index_options *options, uint64_t part, const char *path)
 {
     char from[CHECKPOINT_PATH_BYTES];
     struct failure failure = {0};
     struct index trial = {.opened = false};
-    enum rocks_outcome outcome = ROCKS_FRESH;
-    checkpoint_path(options->data, part, from);
-    rocks_db_remove(path); /* of a start that died here */
-    enum status status = checkpoint_copy(from, path, &failure);
-    if (status == STATUS_OK)
-        status = open_at(&trial, options, path, &outcome, &failure);
-    if (status == STATUS_OK)
-        status = rocks_db_verify(&trial.db, &failure);
-    bool good = status == STATUS_OK && outcome != ROCKS_FRESH && trial.part >= options->log_first;
+    enum status status = checkpoint_look(&trial, options, part, path, &failure);
+    bool good = status == STATUS_OK && trial.part >= options->log_first;
     index_close(&trial, false);
+    checkpoint_path(options->data, part, from);
     if (!good)
         (void)fprintf(stderr, "%s: the checkpoint %s is of no use (%s)\n", options->program, from,
                       status == STATUS_OK ? "the log begins behind it" : failure.text);
@@ -142,12 +178,14 @@ static enum status build_again(struct index *index, const struct index_options *
     bool found = checkpoint_find(options, fresh, &part);
     if (gone)
         rocks_db_remove(path); /* the empty one that was just made */
+    if (!found && !gone && options->log_first > 0)
+        (void)fprintf(stderr, "%s: the index is damaged: %s\n", options->program, why);
     if (!found && options->log_first > 0)
         return failure_set(failure, STATUS_CORRUPT,
                            "the index is %s, the log begins at offset %llu, and no checkpoint "
                            "covers what lies before: nothing was changed. The way out: parleyctl "
                            "restore, from a backup",
-                           gone ? "gone" : why, (unsigned long long)options->log_first);
+                           gone ? "gone" : "damaged", (unsigned long long)options->log_first);
     if (!gone && index_put_aside(options, why, failure) != STATUS_OK)
         return failure->status;
     if (found && rename(fresh, path) != 0)
@@ -159,7 +197,10 @@ static enum status build_again(struct index *index, const struct index_options *
                       "the log. Nothing is lost\n",
                       options->program, gone ? "was gone" : "was put aside",
                       (unsigned long long)part);
-    return open_at(index, options, path, &outcome, failure);
+    enum status status = open_noted(index, options, path, &outcome, failure);
+    if (status == STATUS_OK)
+        opening_forget(options->data, NULL);
+    return status;
 }
 
 /* Is there anything that an empty store would hide? */
@@ -170,13 +211,40 @@ static bool begins_anew(const struct index_options *options)
     return options->log_first == 0 && kept.count == 0;
 }
 
+/* What the last opening left: must it not be tried again? Then why. */
+static bool died_before(const struct index_options *options, const char *path,
+                        char why[OPENING_WHY_BYTES])
+{
+    if (access(path, F_OK) != 0) {
+        opening_forget(options->data, STORE_NAME);
+        return false;
+    }
+    struct opening_past past = opening_past(options->data, STORE_NAME);
+    if (opening_blames(options->data, STORE_NAME, why))
+        return true;
+    if (past.cut > 0)
+        (void)fprintf(stderr,
+                      "%s: the last opening of the index was cut short (%u in a row; after %u it "
+                      "is put aside and built again)\n",
+                      options->program, past.cut, OPENING_CUT_MAX);
+    return false;
+}
+
 enum status index_open(struct index *index, const struct index_options *options,
                        struct failure *failure)
 {
-    char path[ROCKS_PATH_BYTES];
+    char path[ROCKS_PATH_BYTES], died[OPENING_WHY_BYTES];
     enum rocks_outcome outcome = ROCKS_FRESH;
     (void)snprintf(path, sizeof path, "%.500s/store", options->data);
-    enum status status = open_at(index, options, path, &outcome, failure);
+    if (died_before(options, path, died)) {
+        enum status again = build_again(index, options, path, died, failure);
+        if (again != STATUS_OK)
+            (void)fprintf(stderr,
+                          "%s: to let RocksDB try it once more, remove %.500s/store.opening\n",
+                          options->program, options->data);
+        return again;
+    }
+    enum status status = open_noted(index, options, path, &outcome, failure);
     if (status == STATUS_CORRUPT) {
         const struct failure why = *failure;
         return build_again(index, options, path, why.text, failure);

@@ -4,7 +4,8 @@
  *
  *   opened ──────────────────────────────▶ part = as its newest whole batch says
  *   its write-ahead log is damaged ──────▶ alarm; part = what is left, a prefix
- *   gone, damaged beyond that, or it ends
+ *   gone, damaged beyond that, or RocksDB
+ *   died of it (opening.h), or it ends
  *   before the log begins ───────────────▶ alarm; from the newest checkpoint that is whole and that
  *                                          the log reaches back to; else from nothing, if the log
  *                                          is there from its first record; else refused, nothing
