@@ -72,6 +72,7 @@ static void child(const struct campaign *campaign)
 void campaign_start(struct campaign *campaign)
 {
     assert_int_equal(campaign->server, 0);
+    (void)unlink(campaign->said); /* what the one before said is not this one's */
     campaign->server = fork();
     assert_true(campaign->server >= 0);
     if (campaign->server == 0)

@@ -4,12 +4,14 @@
  * Then each start must end in one of
  *   untouched    what was hit held nothing yet; everybody has everything
  *   rebuilt      the index is built again, or cut to a prefix and caught up; the same
+ *                (RocksDB may have died of it in the start before, with an alarm)
  *   alarm        it serves on and says what is the matter; the same
  *   reads only   with an alarm that names what is affected (damage, or a rollback that a device
  *                has proved)
  *   refused      in words, with exit code 1
  * and never in a hole that nobody hears of: in the end the checker reads the history of the
- * clients. After the last two a copy made before comes back, as from a backup. */
+ * clients. After the last two a copy made before comes back, as from a backup. A block that
+ * nobody met for a round is mended again. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -33,7 +35,8 @@
 static const char *const folders[] = {"log", "log", "log", "store", "store", "keys"};
 
 static const char *parleyctl;
-static const char unreadable[] = "ALARM: rows in ";
+static const char unreadable[] = "ALARM: rows in ", only_reads[] = "only reads",
+                  died[] = "ALARM: RocksDB died while it opened rows";
 
 __attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
 {
@@ -77,19 +80,51 @@ static uint64_t written_bytes(int fd, uint64_t bytes)
     return bytes;
 }
 
-static void flip(struct campaign *campaign, int fd, uint64_t bytes, bool whole_block)
+/* What was done last to a block, so that it can be undone: damage that nobody meets would add up
+ * until nothing whole is left, and no server can lead out of that. */
+static struct {
+    char path[PATH_BYTES];
+    off_t at;
+    size_t bytes; /* 0: nothing */
+    uint8_t before[BLOCK], after[BLOCK];
+} hidden;
+
+static void block_harm(struct campaign *campaign, const char *path, int fd, uint64_t bytes,
+                       bool whole)
 {
-    uint8_t block[BLOCK] = {0};
-    uint64_t at = prng_below(&campaign->prng, bytes);
-    if (whole_block) {
-        uint64_t left = bytes - at / BLOCK * BLOCK;
-        assert_true(pwrite(fd, block, left < BLOCK ? left : BLOCK, (off_t)(at / BLOCK * BLOCK)) >
-                    0);
+    uint64_t at = prng_below(&campaign->prng, bytes), block = at / BLOCK * BLOCK;
+    memcpy(hidden.path, path, PATH_BYTES);
+    hidden.at = (off_t)block;
+    hidden.bytes = bytes - block < BLOCK ? bytes - block : BLOCK;
+    assert_int_equal(pread(fd, hidden.before, hidden.bytes, hidden.at), hidden.bytes);
+    memcpy(hidden.after, hidden.before, hidden.bytes);
+    if (whole)
+        memset(hidden.after, 0, hidden.bytes);
+    else
+        hidden.after[at - block] ^= (uint8_t)(1u << prng_below(&campaign->prng, 8));
+    assert_int_equal(pwrite(fd, hidden.after, hidden.bytes, hidden.at), hidden.bytes);
+}
+
+/* It had one round to be met. Where somebody wrote meanwhile, or the file is gone, nothing is left
+ * to undo. */
+static void undo(void)
+{
+    uint8_t now[BLOCK];
+    size_t bytes = hidden.bytes;
+    int fd = bytes == 0 ? -1 : open(hidden.path, O_RDWR);
+    hidden.bytes = 0;
+    if (fd < 0)
         return;
-    }
-    assert_int_equal(pread(fd, block, 1, (off_t)at), 1);
-    block[0] ^= (uint8_t)(1u << prng_below(&campaign->prng, 8));
-    assert_int_equal(pwrite(fd, block, 1, (off_t)at), 1);
+    if (pread(fd, now, bytes, hidden.at) == (ssize_t)bytes && memcmp(now, hidden.after, bytes) == 0)
+        assert_int_equal(pwrite(fd, hidden.before, bytes, hidden.at), bytes);
+    (void)close(fd);
+}
+
+/* What the newest start ended in; for the ledger, and for whoever reads along. */
+static void ended_in(struct campaign *campaign, const char *kind)
+{
+    campaign_count(campaign, kind);
+    (void)fprintf(stderr, "outcome: %s\n", kind);
 }
 
 static void harm_file(struct campaign *campaign, const char *path)
@@ -103,7 +138,7 @@ static void harm_file(struct campaign *campaign, const char *path)
     if (prng_chance(&campaign->prng, 900))
         bytes = written_bytes(fd, bytes);
     if (kind < 2)
-        flip(campaign, fd, bytes, kind == 1);
+        block_harm(campaign, path, fd, bytes, kind == 1);
     else if (kind == 2)
         assert_int_equal(ftruncate(fd, (off_t)prng_below(&campaign->prng, bytes)), 0);
     else
@@ -131,6 +166,41 @@ static void harm(struct campaign *campaign)
         harm_file(campaign, path);
 }
 
+/* A damaged block can end RocksDB while it opens: it was said, and the next start must know. */
+static bool died_opening(struct campaign *campaign)
+{
+    if (campaign->server != 0 || !WIFSIGNALED(campaign->status) || !campaign_heard(campaign, died))
+        return false;
+    ended_in(campaign, "died opening");
+    return true;
+}
+
+/* Until everybody has everything, or it has said or shown why not. */
+static void watch(struct campaign *campaign, const char *never)
+{
+    uint64_t end_us = campaign_now_us() + campaign_wait_us();
+    while (!campaign_heard(campaign, only_reads) && !campaign_heard(campaign, unreadable) &&
+           !campaign_settled(campaign)) {
+        if (campaign_ended(campaign) && !died_opening(campaign))
+            return;
+        if (campaign->server == 0)
+            campaign_start(campaign);
+        campaign_turn(campaign);
+        if (campaign_now_us() > end_us)
+            fail_msg("%s", never);
+    }
+}
+
+/* It serves, and everybody has everything. */
+static void must_serve(struct campaign *campaign, const char *what)
+{
+    watch(campaign, what);
+    if (campaign->server == 0)
+        fail_msg("%s: parleyd ended by itself, status %d", what, campaign->status);
+    if (!campaign_settled(campaign))
+        fail_msg("%s: it serves on, but not all", what);
+}
+
 /* Rows of a file that opened well, and does not read: the way out that the alarm names. */
 static void rebuild(struct campaign *campaign)
 {
@@ -140,37 +210,25 @@ static void rebuild(struct campaign *campaign)
           "1; }",
           parleyctl, campaign->data, campaign->data, campaign->data);
     shell("rm -rf '%s'/store.damaged-*", campaign->data); /* many of them are refused */
-    campaign_count(campaign, "rebuilt by recover");
+    ended_in(campaign, "rebuilt by recover");
     campaign_start(campaign);
-    CAMPAIGN_AWAIT(campaign, campaign_settled(campaign));
+    must_serve(campaign, "built again");
 }
 
 /* Damage that nobody met at first may be met by any later reader. */
 static void settle(struct campaign *campaign)
 {
-    uint64_t end_us = campaign_now_us() + campaign_wait_us();
-    while (!campaign_ended(campaign) && !campaign_heard(campaign, unreadable) &&
-           !campaign_settled(campaign)) {
-        campaign_turn(campaign);
-        if (campaign_now_us() > end_us)
-            fail_msg("never settled, and nothing is said of it");
-    }
+    watch(campaign, "never settled, and nothing is said of it");
     if (campaign_heard(campaign, unreadable))
         rebuild(campaign);
-    else if (campaign->server == 0)
-        fail_msg("parleyd ended by itself, status %d", campaign->status);
+    else
+        must_serve(campaign, "settled");
 }
 
 /* True: it serves, and everybody has everything. */
 static bool outcome(struct campaign *campaign)
 {
-    uint64_t end_us = campaign_now_us() + campaign_wait_us();
-    while (!campaign_ended(campaign) && !campaign_heard(campaign, "only reads") &&
-           !campaign_heard(campaign, unreadable) && !campaign_settled(campaign)) {
-        campaign_turn(campaign);
-        if (campaign_now_us() > end_us)
-            fail_msg("neither served nor refused: a hole that nobody heard of?");
-    }
+    watch(campaign, "neither served nor refused: a hole that nobody heard of?");
     if (campaign_heard(campaign, unreadable)) {
         rebuild(campaign);
         return true;
@@ -179,40 +237,30 @@ static bool outcome(struct campaign *campaign)
         if (!WIFEXITED(campaign->status) || WEXITSTATUS(campaign->status) != 1 ||
             !campaign_heard(campaign, "parleyd: "))
             fail_msg("parleyd ended without a word: status %d", campaign->status);
-        campaign_count(campaign, "refused");
+        ended_in(campaign, "refused");
         return false;
     }
-    if (campaign_heard(campaign, "only reads")) {
-        campaign_count(campaign, "reads only");
+    if (campaign_heard(campaign, only_reads)) {
+        ended_in(campaign, "reads only");
         return false;
     }
     bool rebuilt = campaign_heard(campaign, "is built again") ||
                    campaign_heard(campaign, "newest part of the index was damaged");
-    campaign_count(campaign, rebuilt                             ? "rebuilt"
-                             : campaign_heard(campaign, "ALARM") ? "alarm"
-                                                                 : "untouched");
+    ended_in(campaign, rebuilt                             ? "rebuilt"
+                       : campaign_heard(campaign, "ALARM") ? "alarm"
+                                                           : "untouched");
     return true;
 }
 
-/* The copy comes back; an index that was damaged before, unseen, is built again from the log. */
+/* The copy comes back: nothing in it is damaged. */
 static void restore(struct campaign *campaign)
 {
     if (campaign->server != 0)
         campaign_stop(campaign, SIGKILL);
     shell("rm -rf '%s' && cp -a '%s.copy' '%s'", campaign->data, campaign->data, campaign->data);
+    hidden.bytes = 0;
     campaign_start(campaign);
-    uint64_t end_us = campaign_now_us() + campaign_wait_us();
-    while (!campaign_ended(campaign) && !campaign_settled(campaign)) {
-        campaign_turn(campaign);
-        if (campaign_now_us() > end_us)
-            fail_msg("the copy does not serve");
-    }
-    if (campaign->server != 0)
-        return;
-    shell("rm -rf '%s/store'", campaign->data);
-    campaign_count(campaign, "index removed by hand");
-    campaign_start(campaign);
-    CAMPAIGN_AWAIT(campaign, campaign_settled(campaign));
+    must_serve(campaign, "the copy");
 }
 
 /* Whoever was connected has to notice, or it would count as settled. */
@@ -229,6 +277,7 @@ static void one_cycle(struct campaign *campaign)
     settle(campaign);
     campaign_stop(campaign, prng_chance(&campaign->prng, 500) ? SIGKILL : SIGTERM);
     all_restart(campaign);
+    undo();
     shell("rm -rf '%s.copy' && cp -a '%s' '%s.copy'", campaign->data, campaign->data,
           campaign->data);
     harm(campaign);
