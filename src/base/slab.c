@@ -15,7 +15,7 @@ struct slot {
 };
 
 #define ALIGN       ((size_t)16)
-#define CHUNK_BYTES ((size_t)64 * 1024)
+#define CHUNK_BYTES ((size_t)32 * 1024)
 
 static_assert(sizeof(struct slot) % 16 == 0, "the object behind it stays aligned");
 

@@ -9,6 +9,7 @@
 #define FORMAT_VERSION      5
 #define WAL_BYTES_MAX       (512 * MIB)
 #define FILES_OPEN_MAX      512
+#define FILES_SHARD_BITS    2 /* of that table; the default of 6 is for hundreds of threads */
 #define BACKGROUND_PER_S    ((int64_t)32 << 20) /* flush, compaction: the log needs the disk */
 #define BACKGROUND_TURN_US  100000
 #define BACKGROUND_FAIRNESS 10
@@ -52,6 +53,7 @@ static rocksdb_options_t *all_of(const struct rocks_options *options, enum rocks
     rocksdb_options_set_bytes_per_sync(all, MIB);
     rocksdb_options_set_max_total_wal_size(all, WAL_BYTES_MAX);
     rocksdb_options_set_max_open_files(all, FILES_OPEN_MAX);
+    rocksdb_options_set_table_cache_numshardbits(all, FILES_SHARD_BITS);
     rocksdb_options_set_max_file_opening_threads(all, 1);
     rocksdb_options_set_skip_stats_update_on_db_open(all, 1);
     rocksdb_options_set_is_fd_close_on_exec(all, 1);
