@@ -240,15 +240,20 @@ pub(crate) fn verify_chain(chain: &[u8], pinned: &[u8]) -> Result<State> {
     let lists = read_list(chain, format("a chain of device lists is not a list of items"))?;
     let mut state = if pinned.is_empty() { None } else { Some(State::read(pinned)?) };
     let mut older: Option<(u32, [u8; 32])> = None;
+    let mut advanced = false;
     for bytes in lists {
         let known = state.as_ref().map_or(0, |state| state.list.n);
         let list = DeviceList::read(bytes)?;
         if list.n <= known {
+            if advanced {
+                return Err(refused("a chain of device lists goes backwards"));
+            }
             older = Some(check_old(state.as_ref(), older, &list, bytes)?);
         } else if older.is_some_and(|(n, _)| n != known) {
             return Err(refused("a chain of device lists leaves one out"));
         } else {
             older = None;
+            advanced = true;
             state = Some(State::step(state.as_ref(), bytes)?);
         }
     }

@@ -2,7 +2,6 @@
 //! The host of the crate's own tests: `parley_random` by a seed, for each thread, so that tests run
 //! beside each other and a failure comes again; and a heap that notices secrets in freed memory.
 #![allow(unsafe_code)]
-#![allow(dead_code)] // until the tests that use all of it
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 
@@ -99,3 +98,59 @@ unsafe impl GlobalAlloc for Watched {
 
 #[global_allocator]
 static HEAP: Watched = Watched;
+
+/// A context with an account, a device and its first list.
+pub(crate) struct Person {
+    pub context: crate::context::Context,
+    pub rk: [u8; 32],
+    /// What `pe_devlist_verify` said of the list.
+    pub state: Vec<u8>,
+    pub list: Vec<u8>,
+}
+
+/// The same every time: user and device are `number`, all keys follow from it.
+pub(crate) fn person(number: u8) -> Person {
+    use crate::{account, devlist};
+    seed(u64::from(number));
+    let mut context = crate::context::Context::open(&[1, 1, 0, 1]).unwrap();
+    let rk = *context.mutate(|context| account::create(context, &[number; 16])).unwrap();
+    context.rows.take();
+    let sigpub =
+        context.mutate(|context| account::create_device(context, &[number; 16], 7)).unwrap();
+    context.rows.take();
+    let change = change(0, "ann", &[(number, sigpub)], &[]);
+    let list = devlist::sign(context.account().unwrap(), &[], &change).unwrap();
+    let state = devlist::verify_chain(&listed(&[&list]), &[]).unwrap().write();
+    Person { context, rk, state, list }
+}
+
+/// A list of items.
+pub(crate) fn listed(items: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for item in items {
+        crate::wire::put_long(&mut out, item);
+    }
+    out
+}
+
+/// A change of a device list; ids are one byte, 16 times, names are the same byte.
+pub(crate) fn change(
+    flags: u8,
+    username: &str,
+    added: &[(u8, [u8; 32])],
+    removed: &[u8],
+) -> Vec<u8> {
+    let mut out = vec![flags, 0, 0, 0, 0, 0, 0, 1, 2, username.len() as u8];
+    out.extend_from_slice(username.as_bytes());
+    out.push(added.len() as u8);
+    for (id, sigpub) in added {
+        out.extend_from_slice(&[*id; 16]);
+        out.extend_from_slice(sigpub);
+        out.extend_from_slice(&[7, 1, *id]);
+    }
+    out.push(removed.len() as u8);
+    for id in removed {
+        out.extend_from_slice(&[*id; 16]);
+    }
+    out
+}
