@@ -377,22 +377,38 @@ enum status pb_unwrap(struct slice in, uint8_t version, struct slice *out)
 
 /* ---- encoding ---- */
 
-/* Counts, and writes too if `at` is not NULL. */
+#define SIZES_KEPT 64u
+
+/* Counts, or writes if `at` is not NULL. Both go through the messages inside in one order, so the
+ * first counted sizes are kept for the writing; else each level would count all below it anew. */
 struct sink {
     uint8_t *at;
     size_t bytes;
+    size_t inside; /* messages inside that were begun */
+    size_t sizes[SIZES_KEPT];
 };
+
+static void sink_begin(struct sink *sink, uint8_t *at)
+{
+    sink->at = at;
+    sink->bytes = sink->inside = 0;
+}
+
+/* Seven bits a byte, and 0 takes one. */
+static size_t varint_bytes(uint64_t value)
+{
+    return (size_t)(63 - __builtin_clzll(value | 1)) / 7 + 1;
+}
 
 static void varint_write(struct sink *sink, uint64_t value)
 {
-    for (; value >= 0x80; value >>= 7) {
-        if (sink->at != NULL)
-            sink->at[sink->bytes] = (uint8_t)(value | 0x80);
-        sink->bytes++;
+    if (sink->at == NULL) {
+        sink->bytes += varint_bytes(value);
+        return;
     }
-    if (sink->at != NULL)
-        sink->at[sink->bytes] = (uint8_t)value;
-    sink->bytes++;
+    for (; value >= 0x80; value >>= 7)
+        sink->at[sink->bytes++] = (uint8_t)(value | 0x80);
+    sink->at[sink->bytes++] = (uint8_t)value;
 }
 
 static void key_write(struct sink *sink, const struct pb_field *field, uint32_t wire)
@@ -413,6 +429,28 @@ static uint64_t number_load(const struct pb_field *field, const uint8_t *slot)
 /* NOLINTBEGIN(misc-no-recursion): messages nest; tools/pbgen refuses types that hold themselves */
 static void message_write(struct sink *sink, const struct pb_type *type, const uint8_t *message);
 
+static void message_count(struct sink *sink, const struct pb_type *type, const uint8_t *message)
+{
+    size_t which = sink->inside++, before = sink->bytes;
+    message_write(sink, type, message);
+    size_t bytes = sink->bytes - before;
+    if (which < SIZES_KEPT)
+        sink->sizes[which] = bytes;
+    sink->bytes += varint_bytes(bytes);
+}
+
+/* Length and message. */
+static void inside_write(struct sink *sink, const struct pb_type *type, const uint8_t *message)
+{
+    if (sink->at == NULL) {
+        message_count(sink, type, message);
+        return;
+    }
+    size_t which = sink->inside++;
+    varint_write(sink, which < SIZES_KEPT ? sink->sizes[which] : pb_size(type, message));
+    message_write(sink, type, message);
+}
+
 /* Key and value, without asking whether it is the default. */
 static void value_write(struct sink *sink, const struct pb_field *field, const uint8_t *slot)
 {
@@ -423,12 +461,7 @@ static void value_write(struct sink *sink, const struct pb_field *field, const u
     }
     key_write(sink, field, WIRE_BYTES);
     if (field->kind == PB_KIND_MESSAGE) {
-        size_t bytes = pb_size(field->message, slot);
-        varint_write(sink, bytes);
-        if (sink->at != NULL)
-            message_write(sink, field->message, slot);
-        else
-            sink->bytes += bytes;
+        inside_write(sink, field->message, slot);
         return;
     }
     struct slice bytes;
@@ -442,14 +475,13 @@ static void value_write(struct sink *sink, const struct pb_field *field, const u
 static void packed_write(struct sink *sink, const struct pb_field *field, const uint8_t *array,
                          size_t count)
 {
-    struct sink measure = {NULL, 0};
-    size_t bytes = pb_value_bytes(field);
+    size_t bytes = pb_value_bytes(field), packed = 0;
     for (size_t i = 0; i < count; i++)
-        varint_write(&measure, number_load(field, array + i * bytes));
+        packed += varint_bytes(number_load(field, array + i * bytes));
     key_write(sink, field, WIRE_BYTES);
-    varint_write(sink, measure.bytes);
+    varint_write(sink, packed);
     if (sink->at == NULL) {
-        sink->bytes += measure.bytes;
+        sink->bytes += packed;
         return;
     }
     for (size_t i = 0; i < count; i++)
@@ -511,7 +543,8 @@ static void message_write(struct sink *sink, const struct pb_type *type, const u
 
 size_t pb_size(const struct pb_type *type, const void *message)
 {
-    struct sink sink = {NULL, 0};
+    struct sink sink;
+    sink_begin(&sink, NULL);
     message_write(&sink, type, message);
     return sink.bytes;
 }
@@ -519,10 +552,14 @@ size_t pb_size(const struct pb_type *type, const void *message)
 
 void pb_encode(const struct pb_type *type, const void *message, struct buf *out)
 {
-    size_t bytes = pb_size(type, message);
-    struct sink sink = {bytes > 0 ? buf_reserve(out, bytes) : NULL, 0};
-    if (sink.at == NULL)
+    struct sink sink;
+    sink_begin(&sink, NULL);
+    message_write(&sink, type, message);
+    size_t bytes = sink.bytes;
+    uint8_t *at = bytes > 0 ? buf_reserve(out, bytes) : NULL;
+    if (at == NULL)
         return;
+    sink_begin(&sink, at);
     message_write(&sink, type, message);
     assert(sink.bytes == bytes);
 }
@@ -531,11 +568,14 @@ void pb_encode(const struct pb_type *type, const void *message, struct buf *out)
 static struct slice message_pack(const struct pb_type *type, const void *message, size_t lead,
                                  struct arena *arena)
 {
-    size_t bytes = pb_size(type, message);
+    struct sink sink;
+    sink_begin(&sink, NULL);
+    message_write(&sink, type, message);
+    size_t bytes = sink.bytes;
     uint8_t *at = lead + bytes > 0 ? arena_raw(arena, lead + bytes, 1) : NULL;
     if (at == NULL)
         return SLICE_EMPTY;
-    struct sink sink = {at + lead, 0};
+    sink_begin(&sink, at + lead);
     message_write(&sink, type, message);
     assert(sink.bytes == bytes);
     return slice_make(at, lead + bytes);

@@ -232,6 +232,37 @@ static void test_frame(void **state)
     arena_deinit(&arena);
 }
 
+/* More messages inside than sizes are kept of. */
+static void test_many(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    struct pb_push pushes[100];
+    memset(pushes, 0, sizeof pushes);
+    for (size_t i = 0; i < 100; i++) {
+        struct pb_message message = {.chat_id = ID,
+                                     .user_id = ID,
+                                     .device_id = ID,
+                                     .mid = ID,
+                                     .cseq = 1 + i * i * i,
+                                     .envelope = SLICE_LITERAL("sealed")};
+        pushes[i] = (struct pb_push){.useq = 1 + i, .has_entry = true};
+        pushes[i].entry.body_case = PB_ENTRY_BODY_MESSAGE;
+        pushes[i].entry.body.message = message;
+    }
+    struct pb_sync_part part = {.entries = pushes, .entries_count = 100}, got;
+    struct slice in = pb_sync_part_pack(&part, &arena);
+    assert_int_equal(in.bytes, pb_size(&pb_sync_part_type, &part));
+    assert_int_equal(pb_sync_part_decode(in, &arena, &got), STATUS_OK);
+    assert_int_equal(got.entries_count, 100);
+    for (size_t i = 0; i < 100; i++) {
+        assert_int_equal(got.entries[i].useq, 1 + i);
+        assert_int_equal(got.entries[i].entry.body.message.cseq, 1 + i * i * i);
+    }
+    arena_deinit(&arena);
+}
+
 static void test_limits(void **state)
 {
     (void)state;
@@ -394,9 +425,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),    cmocka_unit_test(test_depth),
         cmocka_unit_test(test_memory),  cmocka_unit_test(test_frame),
-        cmocka_unit_test(test_limits),  cmocka_unit_test(test_doubled),
-        cmocka_unit_test(test_version), cmocka_unit_test(test_no_room),
-        cmocka_unit_test(test_types),   cmocka_unit_test(test_print),
+        cmocka_unit_test(test_many),    cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_doubled), cmocka_unit_test(test_version),
+        cmocka_unit_test(test_no_room), cmocka_unit_test(test_types),
+        cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
