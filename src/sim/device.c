@@ -411,8 +411,8 @@ enum status sim_device_open(struct sim_device *device, struct sim_wires *wires,
     observer_open(&device->observer, history, options->who);
     arena_init(&device->arena, CLIENT_BYTES);
     (void)snprintf(device->username, sizeof device->username, "%s", options->username);
-    device->out = memory_array(2, SIM_OUT_BYTES);
-    device->message = memory_alloc(FRAME_BYTES_MAX);
+    device->out = memory_reserve_array(2, SIM_OUT_BYTES);
+    device->message = memory_reserve(FRAME_BYTES_MAX);
     if (!device->out || !device->message)
         return STATUS_BUSY;
     device->flying = device->out + SIM_OUT_BYTES;

@@ -417,7 +417,7 @@ enum status sim_wires_open(struct sim_wires *wires, struct sim_loop *loop, struc
     wires->marks = marks;
     prng_init(&wires->prng, seed);
     size_t each = SIM_STREAM_BYTES + SIM_RECEIVE_BYTES;
-    wires->memory = memory_array(SIM_ENDS_MAX, each);
+    wires->memory = memory_reserve_array(SIM_ENDS_MAX, each);
     if (!wires->memory)
         return STATUS_BUSY;
     for (size_t i = 0; i < SIM_ENDS_MAX; i++) {
