@@ -45,7 +45,8 @@ build() {
 configure() {
     local folder=$1 stamp=$1/ci-options
     shift
-    local options=(-Dwerror=true "$@")
+    # Lines are all that a report of a test needs of debug information.
+    local options=(-Dwerror=true -Ddebug=false "$@")
     mkdir -p "$folder"
     if [ ! -f "$folder/build.ninja" ] ||
         [ "$(cat "$stamp" 2>/dev/null)" != "${CC:-} ${options[*]}" ]; then
@@ -78,13 +79,13 @@ compile() {
 }
 
 # run FOLDER ARGUMENT…: run tests; what they did is in testlog.json, which the summary reads.
+# One process more than there are cores, because some tests mostly wait.
 run() {
     local folder=$1 log=$1/meson-logs/testlog.json
     shift
     say "test $folder"
     rm -f "$log"
     heartbeat "test $folder"
-    # One more than there are cores: some tests mostly wait.
     /usr/bin/meson test -C "$folder" --num-processes $(($(nproc) + 1)) --print-errorlogs "$@" 2>&1 |
         grep --line-buffered -v -E '^(ninja: |Full log written|\[[0-9]+/[0-9]+\] |$)'
     quiet
@@ -103,7 +104,7 @@ analyse() {
 }
 
 if [ "${1:-}" = --long ]; then
-    build build-test && run build-test --no-rebuild --suite long
+    build build-test -Doptimization=2 -Dc_args=-g1 && run build-test --no-rebuild --suite long
     analyse
     say 'crates/e2ee'
     heartbeat crates/e2ee
@@ -111,10 +112,10 @@ if [ "${1:-}" = --long ]; then
     quiet
     logs+=(build-crate/meson-logs/testlog.json)
 else
+    sanitized=(-Db_lundef=false -Doptimization=0 -Dc_args=-gline-tables-only)
     tests=() # with the second build under way nothing is tested, lest times be judged under load
-    build build-test && tests+=(plain)
-    CC=clang build build-asan -Db_sanitize=address,undefined -Db_lundef=false \
-        -Doptimization=1 && tests+=(asan)
+    build build-test -Doptimization=2 -Dc_args=-g1 && tests+=(plain)
+    CC=clang build build-asan -Db_sanitize=address,undefined "${sanitized[@]}" && tests+=(asan)
     for which in "${tests[@]}"; do
         case $which in
             plain) run build-test --no-rebuild --no-suite long ;;
@@ -122,8 +123,8 @@ else
         esac
     done
     # Only what the suite needs is compiled, by `meson test` itself.
-    CC=clang configure build-tsan -Db_sanitize=thread -Db_lundef=false -Doptimization=1 &&
-        run build-tsan --suite threads
+    CC=clang configure build-tsan -Db_sanitize=thread "${sanitized[@]}" &&
+        run build-tsan --suite threads --num-processes $(($(nproc) + 3))
     if ls tests/mutants/*.patch >/dev/null 2>&1 && [ "$broken" = 0 ]; then
         say 'mutants'
         heartbeat mutants
