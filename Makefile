@@ -12,7 +12,7 @@ help:
 	@echo '  make run        install what is missing, build, start the server on http://$(LISTEN)'
 	@echo '                  (data in $(DATA); LISTEN=host:port and DATA=folder change that)'
 	@echo '  make build      build the programs into $(BUILD)/bin/'
-	@echo '  make test       all tests, about twelve minutes; ends with "N passed, N failed"'
+	@echo '  make test       all tests, about ten minutes; ends with "N passed, N failed"'
 	@echo '  make test-long  the long tests: more seeds, more kill cycles, more fuzzing'
 	@echo '  make test-e2ee  the tests of crates/e2ee (Rust); part of make test-long'
 	@echo '  make bench      measurements: echo, sync and one-to-one messages side by side'
