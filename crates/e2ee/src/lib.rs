@@ -30,6 +30,8 @@ mod suite;
 #[cfg(test)]
 mod testing;
 mod vault;
+#[cfg(test)]
+mod vectors_test;
 mod wire;
 
 /// User, device, chat and message ids.
