@@ -27,11 +27,11 @@ int row_key_compare(const struct row_key *a, const struct row_key *b)
     return order;
 }
 
-/* The table whose row leads the partition: head, senders and messages of a chat are one; so are a
- * user's head and chat list. */
+/* The table whose row leads the partition: head, senders, messages and epochs of a chat are one; so
+ * are a user's head and chat list. */
 static enum table leader(enum table table)
 {
-    if (table == TABLE_SENDER || table == TABLE_MSG)
+    if (table == TABLE_SENDER || table == TABLE_MSG || table == TABLE_EPOCH)
         return TABLE_CHAT_HEAD;
     return table == TABLE_USER_CHAT ? TABLE_USER_HEAD : table;
 }

@@ -29,6 +29,7 @@ enum table {
     TABLE_DIR,           /* a = key, n = dir_type */
     TABLE_DEVICE_LIST,   /* a = user, n = list number */
     TABLE_META,          /* n = meta_name */
+    TABLE_EPOCH,         /* a = chat, n = gen << 48 | slot; partition of the head */
     TABLE_COUNT
 };
 

@@ -38,6 +38,8 @@ static void test_partition(void **state)
         {row_key_make(TABLE_CHAT_HEAD, low, NULL, 0), row_key_make(TABLE_MSG, low, NULL, 9), true},
         {row_key_make(TABLE_SENDER, low, high, 0), row_key_make(TABLE_MSG, low, NULL, 9), true},
         {row_key_make(TABLE_SENDER, low, high, 0), row_key_make(TABLE_MSG, high, NULL, 9), false},
+        {row_key_make(TABLE_EPOCH, low, NULL, 3), row_key_make(TABLE_CHAT_HEAD, low, NULL, 0),
+         true},
         {row_key_make(TABLE_USER_HEAD, low, NULL, 0), row_key_make(TABLE_USER_CHAT, low, high, 0),
          true},
         {row_key_make(TABLE_USER_HEAD, low, NULL, 0), row_key_make(TABLE_INBOX, low, NULL, 1),

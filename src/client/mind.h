@@ -74,6 +74,7 @@ void journal_unlisted(struct client *client);
 /* timeline.c: false = waits for a device list, nothing was changed. */
 bool timeline_message(struct client *client, const struct pb_message *message);
 void timeline_member(struct client *client, const struct pb_member_change *member);
+void timeline_commit(struct client *client, const struct pb_commit_entry *entry);
 void timeline_hold(struct client_chat *chat, uint64_t from, uint64_t to);
 void timeline_drop_above(struct client_chat *chat, uint64_t head);
 void timeline_load(struct client *client);

@@ -318,6 +318,7 @@ static bool apply_entry(struct client *client, const struct pb_entry *entry)
 {
     switch (entry->body_case) {
     case PB_ENTRY_BODY_MESSAGE: return timeline_message(client, &entry->body.message);
+    case PB_ENTRY_BODY_COMMIT: timeline_commit(client, &entry->body.commit); break;
     case PB_ENTRY_BODY_MEMBER: timeline_member(client, &entry->body.member); break;
     case PB_ENTRY_BODY_RECEIPT: marks_receipt(client, &entry->body.receipt); break;
     case PB_ENTRY_BODY_REJECTED: outbox_rejected(client, &entry->body.rejected); break;

@@ -231,6 +231,41 @@ static void forget_device(struct client *client, struct client_chat *chat, struc
     chat->dirty = true;
 }
 
+static void epoch_set(struct client_chat *chat, uint32_t gen, uint64_t mls_epoch, uint64_t floor)
+{
+    chat->gen = gen;
+    chat->mls_epoch = mls_epoch;
+    chat->floor = floor;
+    chat->dirty = true;
+}
+
+/* Is something known that came after the creation of this generation? It may be read later. */
+static bool newer_known(const struct client_chat *chat, uint32_t gen)
+{
+    return chat->gen > gen || (chat->gen == gen && chat->mls_epoch > 1);
+}
+
+/* What it changes of the group is not understood yet: the epoch is, so that what is sent fits. */
+void timeline_commit(struct client *client, const struct pb_commit_entry *entry)
+{
+    struct client_chat *chat = rows_chat_new(client, entry->chat_id.at);
+    const struct pb_commit *commit = &entry->commit;
+    if (!chat || entry->cseq == 0 || entry->cseq > NUMBER_MAX ||
+        client_chat_holds(chat, entry->cseq))
+        return;
+    struct pb_client_message row = {.ts = entry->ts,
+                                    .user_id = commit->user_id,
+                                    .device_id = commit->device_id,
+                                    .mid = commit->mid,
+                                    .system = true,
+                                    .system_text = SLICE_LITERAL("keys changed"),
+                                    .readable = true};
+    if (commit->gen > chat->gen || (commit->gen == chat->gen && entry->mls_epoch > chat->mls_epoch))
+        epoch_set(chat, commit->gen, entry->mls_epoch, entry->floor);
+    insert(client, chat, entry->cseq, &row,
+           memcmp(commit->user_id.at, client->user, ID_BYTES) == 0);
+}
+
 void timeline_member(struct client *client, const struct pb_member_change *member)
 {
     struct client_chat *chat = rows_chat_new(client, member->chat_id.at);
@@ -247,9 +282,8 @@ void timeline_member(struct client *client, const struct pb_member_change *membe
     switch (member->kind) {
     case PB_MEMBER_CHANGE_KIND_CREATED:
         learn_policy(client, chat, member->policy);
-        chat->gen = member->gen ? member->gen : 1;
-        chat->mls_epoch = member->mls_epoch;
-        chat->floor = member->floor;
+        if (!newer_known(chat, member->gen))
+            epoch_set(chat, member->gen ? member->gen : 1, member->mls_epoch, member->floor);
         outbox_chat_exists(client, chat);
         row.system_text = SLICE_LITERAL("created");
         break;
@@ -340,6 +374,24 @@ void timeline_load(struct client *client)
     }
 }
 
+/* The chat and number of an entry that is a row of one. */
+static bool number_of(const struct pb_entry *entry, struct slice *chat, uint64_t *cseq)
+{
+    if (entry->body_case == PB_ENTRY_BODY_MESSAGE) {
+        *chat = entry->body.message.chat_id;
+        *cseq = entry->body.message.cseq;
+    } else if (entry->body_case == PB_ENTRY_BODY_MEMBER) {
+        *chat = entry->body.member.chat_id;
+        *cseq = entry->body.member.cseq;
+    } else if (entry->body_case == PB_ENTRY_BODY_COMMIT) {
+        *chat = entry->body.commit.chat_id;
+        *cseq = entry->body.commit.cseq;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 void timeline_page(struct client *client, const struct pb_history_page *page)
 {
     struct client_chat *chat = client_chat_find(client, client->load_chat);
@@ -351,15 +403,16 @@ void timeline_page(struct client *client, const struct pb_history_page *page)
         return;
     for (size_t i = 0; i < page->entries_count; i++) {
         const struct pb_entry *entry = &page->entries[i];
-        bool is_message = entry->body_case == PB_ENTRY_BODY_MESSAGE;
-        if (!is_message && entry->body_case != PB_ENTRY_BODY_MEMBER)
+        uint64_t cseq;
+        struct slice of;
+        if (!number_of(entry, &of, &cseq))
             continue;
-        uint64_t cseq = is_message ? entry->body.message.cseq : entry->body.member.cseq;
-        struct slice of = is_message ? entry->body.message.chat_id : entry->body.member.chat_id;
         if (memcmp(of.at, chat->id, ID_BYTES) != 0 || cseq >= lowest || cseq <= client->load_after)
             continue; /* not what was asked for */
-        if (!is_message)
+        if (entry->body_case == PB_ENTRY_BODY_MEMBER)
             timeline_member(client, &entry->body.member);
+        else if (entry->body_case == PB_ENTRY_BODY_COMMIT)
+            timeline_commit(client, &entry->body.commit);
         else if (!timeline_message(client, &entry->body.message)) {
             client->load_at = client->mono_ms + 100; /* until its sender's list is here */
             return;

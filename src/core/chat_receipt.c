@@ -172,3 +172,15 @@ void chat_minima_again(struct chat_state *chat)
             receipt_emit(chat, author, &minima, &entry);
     }
 }
+
+/* Who stays is read from the spans, which are for ever: the same at every replay. */
+void chat_minima_ended(struct chat_state *chat, uint64_t cseq)
+{
+    for (size_t i = 0; i < chat->member_count; i++) {
+        const struct chat_member *author = &chat->members[i];
+        struct minima minima = minima_of(chat, i, NULL, NULL);
+        struct pb_receipt_entry entry = {0};
+        if (chat_member_spans(author, cseq) && !chat_member_ends(author, cseq))
+            receipt_emit(chat, author, &minima, &entry);
+    }
+}

@@ -29,6 +29,7 @@
 #define FOLD_ROUNDS           3
 #define FOLD_WANTS_MAX        32u
 #define FOLD_MEMBERS_MAX      256u
+#define FOLD_MEMBERS_EVER     512u  /* of one chat: who left keeps a row, with what it may read */
 #define FOLD_CHATS_MAX        5000u /* × 9 rows stays below OVERLAY_ROWS (lane_bounds) */
 #define FOLD_DEVICES_EVER     256u  /* of one account: each removed one stays named for ever */
 #define FOLD_PASSED_MAX       500u  /* a receipt that passes more numbers goes to all members */

@@ -9,7 +9,7 @@
 #include "wire/envelope.h"
 #include "wire/gen/frame.pb.h"
 
-#define RIG_ROWS_MAX 512u
+#define RIG_ROWS_MAX 2048u
 
 struct fold_rig {
     struct arena arena;

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "core/command.h"
+#include "core/fold.h"
 
 #define PAGE_ENTRIES_MAX 100u
-#define MEMBERS_MAX      256u
 
 static void chat_ask(struct step *step, const struct pb_frame *frame, struct slice chat, uint8_t op)
 {
@@ -141,8 +141,8 @@ void marks_on_frame(struct step *step, const struct pb_frame *frame)
                                     key_two(TABLE_MARK, chat, last)};
     const struct read reads[] = {
         {.keys = &head, .keys_count = 1},
-        {.keys = members, .keys_count = 2, .range = true, .rows_max = MEMBERS_MAX},
-        {.keys = marks, .keys_count = 2, .range = true, .rows_max = MEMBERS_MAX}};
+        {.keys = members, .keys_count = 2, .range = true, .rows_max = FOLD_MEMBERS_EVER},
+        {.keys = marks, .keys_count = 2, .range = true, .rows_max = FOLD_MEMBERS_EVER}};
     step_read(step, reads, 3, step_ticket(PB_FRAME_BODY_MARKS, frame->req), step->event->bytes);
 }
 
@@ -165,12 +165,13 @@ void marks_on_rows(struct step *step)
     if (!step_held_frame(step, &asked))
         return;
     answer->chat_id = asked.body.marks.chat_id;
-    answer->marks = ARENA_ARRAY(step->arena, struct pb_mark_state, MEMBERS_MAX);
+    answer->marks = ARENA_ARRAY(step->arena, struct pb_mark_state, FOLD_MEMBERS_MAX);
     (void)step_row_message(step, step_row(step, 0, 0), &pb_chat_head_type, &head);
     const struct row *row;
     for (size_t i = 0; answer->marks != NULL && (row = step_row(step, 1, i)) != NULL; i++) {
         struct pb_member_row member;
-        if (!step_row_message(step, row, &pb_member_row_type, &member) ||
+        if (answer->marks_count == FOLD_MEMBERS_MAX ||
+            !step_row_message(step, row, &pb_member_row_type, &member) ||
             !membership_active(membership_at(&member, head.cseq)))
             continue;
         entitled |= memcmp(row->key.b, step->session->user.at, ID_BYTES) == 0;

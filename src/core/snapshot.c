@@ -8,11 +8,12 @@
 #include <string.h>
 
 #include "core/command.h"
+#include "core/fold.h"
 
-#define PAGE_CHATS_MAX 50u /* three reads each */
+#define PAGE_CHATS_MAX 25u /* three reads each, of all who ever were in */
 #define LIST_MAX       4096u
-#define MEMBERS_MAX    256u
-#define REMOVED_MAX    512u /* all that both sides of a direct chat may ever remove */
+#define MEMBERS_MAX    256u /* of an answer: who is in comes first */
+#define REMOVED_MAX    512u /* of an answer: all that both sides of a direct chat may ever remove */
 
 struct listed {
     uint8_t chat[ID_BYTES];
@@ -151,32 +152,72 @@ static void chats_read(struct step *step, struct ticket ticket, struct listed *l
         keys[6] = key_two(TABLE_MARK, chat, last);
         reads[3 * i] = (struct read){.keys = keys, .keys_count = 3};
         reads[3 * i + 1] = (struct read){
-            .keys = keys + 3, .keys_count = 2, .range = true, .rows_max = MEMBERS_MAX};
+            .keys = keys + 3, .keys_count = 2, .range = true, .rows_max = FOLD_MEMBERS_EVER};
         reads[3 * i + 2] = (struct read){
-            .keys = keys + 5, .keys_count = 2, .range = true, .rows_max = MEMBERS_MAX};
+            .keys = keys + 5, .keys_count = 2, .range = true, .rows_max = FOLD_MEMBERS_EVER};
     }
     ticket.round = 2;
     step_read(step, reads, 3 * count, ticket, step->event->held);
 }
 
-static void members_fill(struct step *step, size_t read, struct pb_chat_state *chat, bool all)
+/* Members of one kind, who is in or who no longer is, while there is room. */
+static void members_add(struct step *step, size_t read, struct pb_chat_state *chat, bool in)
 {
-    chat->members = ARENA_ARRAY(step->arena, struct pb_member_state, MEMBERS_MAX);
     const struct row *row;
-    for (size_t i = 0; chat->members != NULL && (row = step_row(step, read, i)) != NULL; i++) {
+    for (size_t i = 0; (row = step_row(step, read, i)) != NULL; i++) {
         struct pb_member_row member;
-        if (!step_row_message(step, row, &pb_member_row_type, &member))
+        if (chat->members_count == MEMBERS_MAX ||
+            !step_row_message(step, row, &pb_member_row_type, &member))
             continue;
         const struct pb_membership *now = membership_at(&member, chat->cseq);
         const struct pb_span *span = membership_span(now);
-        bool self = memcmp(row->key.b, step->session->user.at, ID_BYTES) == 0;
-        if (span == NULL || (!all && !self))
+        if (span == NULL || membership_active(now) != in)
             continue;
         chat->members[chat->members_count++] =
             (struct pb_member_state){.user_id = slice_make(row->key.b, ID_BYTES),
                                      .role = now->role,
                                      .joined = span->from,
                                      .left = span->to};
+    }
+}
+
+static void members_fill(struct step *step, size_t read, struct pb_chat_state *chat)
+{
+    chat->members = ARENA_ARRAY(step->arena, struct pb_member_state, MEMBERS_MAX);
+    if (chat->members == NULL)
+        return;
+    members_add(step, read, chat, true);
+    members_add(step, read, chat, false);
+}
+
+/* Of an ex-member: nobody's span but its own. */
+static void member_fill_own(struct step *step, struct pb_chat_state *chat,
+                            const struct pb_membership *own)
+{
+    chat->members = ARENA_ARRAY(step->arena, struct pb_member_state, 1);
+    if (chat->members == NULL)
+        return;
+    const struct pb_span *span = membership_span(own);
+    chat->members[chat->members_count++] =
+        (struct pb_member_state){.user_id = ID_SLICE(step->session->user),
+                                 .role = own->role,
+                                 .joined = span->from,
+                                 .left = span->to};
+}
+
+/* Devices that any list of theirs named once, and none will name again. */
+static void removed_fill(struct step *step, size_t read, struct pb_chat_state *chat)
+{
+    const struct row *row;
+    chat->removed = ARENA_ARRAY(step->arena, struct slice, REMOVED_MAX);
+    for (size_t i = 0; chat->removed != NULL && (row = step_row(step, read, i)) != NULL; i++) {
+        struct pb_member_row member;
+        if (!step_row_message(step, row, &pb_member_row_type, &member))
+            continue;
+        const struct pb_membership *now = membership_at(&member, chat->cseq);
+        for (size_t k = 0; now != NULL && k < now->removed_count; k++)
+            if (chat->removed_count < REMOVED_MAX)
+                chat->removed[chat->removed_count++] = now->removed[k];
     }
 }
 
@@ -218,8 +259,6 @@ static void state_fill(struct pb_chat_state *chat, const struct pb_chat_head *he
     chat->floor = head->floor;
     chat->policy_ver = head->policy_ver;
     chat->policy = head->policy;
-    chat->removed = head->removed;
-    chat->removed_count = head->removed_count < REMOVED_MAX ? head->removed_count : REMOVED_MAX;
 }
 
 /* False: nothing of it is this person's to know (or the chat's head is not there). */
@@ -243,12 +282,14 @@ static bool chat_fill(struct step *step, size_t read, struct pb_chat_state *chat
         return false;
     chat->chat_id = slice_make(step->event->results[read].at[0].key.a, ID_BYTES);
     chat->cseq = head.cseq;
-    members_fill(step, read + 1, chat, membership_active(membership));
     if (membership_active(membership)) {
         state_fill(chat, &head);
+        members_fill(step, read + 1, chat);
+        removed_fill(step, read + 1, chat);
         marks_fill(step, read + 2, chat);
     } else {
         chat->cseq = span->to;
+        member_fill_own(step, chat, membership);
     }
     if (step_row_message(step, step_row(step, read, 1), &pb_sender_row_type, &sender)) {
         chat->last_sctr = sender.sctr;

@@ -75,6 +75,10 @@ static struct slice chat_of(const struct pb_entry *entry, uint64_t *cseq)
         *cseq = entry->body.message.cseq;
         return entry->body.message.chat_id;
     }
+    if (entry->body_case == PB_ENTRY_BODY_COMMIT) {
+        *cseq = entry->body.commit.cseq;
+        return entry->body.commit.chat_id;
+    }
     *cseq = entry->body_case == PB_ENTRY_BODY_MEMBER ? entry->body.member.cseq : 0;
     return entry->body_case == PB_ENTRY_BODY_MEMBER ? entry->body.member.chat_id : SLICE_EMPTY;
 }

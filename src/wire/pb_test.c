@@ -282,8 +282,8 @@ static void test_limits(void **state)
     struct pb_push push = {.useq = 1}, got_push; /* its entry is required */
     assert_int_equal(pb_push_decode(pb_push_pack(&push, &arena), &arena, &got_push),
                      STATUS_INVALID);
-    struct pb_epoch_mid mid = {.gen = 1}, got_mid; /* exact, but may be absent */
-    assert_int_equal(pb_epoch_mid_decode(pb_epoch_mid_pack(&mid, &arena), &arena, &got_mid),
+    struct pb_sender_row mid = {.sctr = 1}, got_mid; /* exact, but may be absent */
+    assert_int_equal(pb_sender_row_decode(pb_sender_row_pack(&mid, &arena), &arena, &got_mid),
                      STATUS_OK);
     struct slice ids[257];
     for (size_t i = 0; i < 257; i++)

@@ -51,6 +51,11 @@ enum status policy_read(struct slice bytes, struct policy *out)
     return STATUS_OK;
 }
 
+uint8_t policy_rights(struct slice bytes)
+{
+    return bytes.bytes >= POLICY_HEAD_BYTES ? bytes.at[6] : 0;
+}
+
 struct policy_member policy_member_at(const struct policy *policy, uint16_t index)
 {
     struct policy_member member;

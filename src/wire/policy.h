@@ -47,6 +47,9 @@ enum status policy_read(struct slice bytes, struct policy *out) MUST_USE;
 /* The member at `index` < member_count. */
 struct policy_member policy_member_at(const struct policy *policy, uint16_t index);
 
+/* The rights of a policy that was read before; 0 of anything shorter. O(1). */
+uint8_t policy_rights(struct slice bytes);
+
 /* Index of the user, or -1. O(members). */
 int policy_find(const struct policy *policy, const uint8_t user[ID_BYTES]);
 

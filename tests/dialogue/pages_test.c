@@ -318,7 +318,7 @@ static void a_snapshot_has_all_chats_over_its_pages(void **state)
         frame.body.snapshot = (struct pb_snapshot){
             .page = page->page + 1, .after_chat = page->after_chat, .useq = page->useq};
     }
-    assert_int_equal(pages, 4); /* 50 newest, then 50 + 50 + 20 by id */
+    assert_int_equal(pages, 6); /* 25 newest, then 4 × 25 + 20 by id */
     for (size_t n = 1; n <= 120; n++)
         assert_true(seen[n]);
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * fold_script.h: a random log of what devices sent to two chats of three users, a naive model of
- * what must become of it, and the checks of a database after the folds. For tests that fold it in
- * different worlds. Two scripts of one seed are equal. */
+ * fold_script.h: a random log of what devices sent to two direct chats and a group of three users,
+ * a naive model of what must become of it, and the checks of a database after the folds. For tests
+ * that fold it in different worlds. Two scripts of one seed are equal. */
 #pragma once
 
 #include "adapters/memory/memory_store.h"
 #include "base/prng.h"
 #include "base/topic.h"
 
-#define SCRIPT_RECORDS 160u
+#define SCRIPT_RECORDS 200u
 #define SCRIPT_USERS   3u
-#define SCRIPT_CHATS   2u
+#define SCRIPT_CHATS   3u
+#define SCRIPT_GROUP   2u /* its first user owns it */
 #define SCRIPT_DEVICES 6u /* two of each user */
 
 struct script_entry {
@@ -22,8 +23,14 @@ struct script_entry {
 struct script_naive {
     uint8_t mids[SCRIPT_CHATS][SCRIPT_RECORDS][ID_BYTES];
     size_t counts[SCRIPT_CHATS];
+    uint8_t entitled[SCRIPT_CHATS][SCRIPT_RECORDS]; /* a bit for each user */
     uint64_t last[SCRIPT_CHATS][SCRIPT_DEVICES];
     bool created[SCRIPT_CHATS], removed[SCRIPT_DEVICES];
+    /* The group. */
+    uint64_t mls_epoch, floor;
+    uint32_t policy_ver;
+    bool in[SCRIPT_USERS];
+    size_t newest_commit; /* its place in the script, to be repeated; 0: none */
 };
 
 struct script {

@@ -41,6 +41,7 @@ static const struct place places[TABLE_COUNT] = {
     [TABLE_DIR] = {.family = ROCKS_DIR, .type = true},
     [TABLE_DEVICE_LIST] = {.family = ROCKS_DIR, .n = true},
     [TABLE_META] = {.family = ROCKS_META, .type = true, .max = true},
+    [TABLE_EPOCH] = {.family = ROCKS_HEAD, .n = true},
 };
 
 static const struct place *place_of(enum table table)

@@ -15,7 +15,7 @@ static const bool has_b[TABLE_COUNT] = {[TABLE_SENDER] = true,
                                         [TABLE_USER_CHAT] = true,
                                         [TABLE_CURSOR] = true};
 static const bool has_n[TABLE_COUNT] = {
-    [TABLE_MSG] = true, [TABLE_INBOX] = true, [TABLE_DEVICE_LIST] = true};
+    [TABLE_MSG] = true, [TABLE_INBOX] = true, [TABLE_DEVICE_LIST] = true, [TABLE_EPOCH] = true};
 
 static struct row_key any_key(struct prng *prng, enum table table)
 {
