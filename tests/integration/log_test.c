@@ -174,6 +174,58 @@ static void test_disk_full(void **state)
     rig_free(rig);
 }
 
+/* The first segment is small, since a start waits for it; those behind it are as large as asked,
+ * and none is made before something was written. */
+static void test_first_segment(void **state)
+{
+    (void)state;
+    struct disk_options disk = disk_options_cruel();
+    struct rig *rig = memory_alloc(sizeof *rig);
+    rig_init(rig, &disk, 7);
+    rig->options.first_bytes = 28 * 1024;
+    rig->options.spare_at = 8 * 1024;
+    rig_start(rig);
+    rig_settle(rig);
+    while (rig->log.segments_count == 0)
+        assert_true(rig_step(rig, UINT64_MAX));
+    rig_idle(rig);
+    assert_int_equal(rig->log.segments[0].bytes, 28 * 1024);
+    assert_int_equal(rig->log.spare, SPARE_NONE);
+    append_some(rig, 1); /* a group, and then the seal: past 8 KiB */
+    rig_idle(rig);
+    assert_int_equal(rig->log.spare, SPARE_READY);
+    append_some(rig, 500);
+    rig_settle(rig);
+    assert_true(rig->log.segments_count > 2);
+    for (size_t i = 1; i < rig->log.segments_count; i++)
+        assert_int_equal(rig->log.segments[i].bytes, 64 * 1024);
+    rig_check_acked(rig);
+    rig_crash(rig, true);
+    rig_start(rig);
+    rig_settle(rig);
+    assert_int_equal(rig->next, 501);
+    rig_check_acked(rig);
+    rig_free(rig);
+}
+
+/* A record too large for what is left of a segment asks for a spare, whatever was written. */
+static void test_spare_that_is_needed(void **state)
+{
+    (void)state;
+    struct disk_options disk = disk_options_cruel();
+    struct rig *rig = memory_alloc(sizeof *rig);
+    rig_init(rig, &disk, 8);
+    rig->options.spare_at = UINT32_MAX;
+    rig_start(rig);
+    rig_settle(rig);
+    append_some(rig, 500);
+    rig_settle(rig);
+    assert_int_equal(rig->acked, 500);
+    assert_true(rig->log.segments_count > 2);
+    rig_check_acked(rig);
+    rig_free(rig);
+}
+
 /* A disk that is full from the first day: served, but nothing is taken; then it is. */
 static void test_born_full(void **state)
 {
@@ -271,11 +323,18 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_append_consume), cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_largest_record), cmocka_unit_test(test_unpolled_answers),
-        cmocka_unit_test(test_idle_seal),      cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_born_full),      cmocka_unit_test(test_pause_and_place),
-        cmocka_unit_test(test_stop),           cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_append_consume),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_largest_record),
+        cmocka_unit_test(test_unpolled_answers),
+        cmocka_unit_test(test_idle_seal),
+        cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_born_full),
+        cmocka_unit_test(test_first_segment),
+        cmocka_unit_test(test_spare_that_is_needed),
+        cmocka_unit_test(test_pause_and_place),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,9 @@ static void options_check(const struct log_options *options)
 {
     assert(options->segment_bytes % LOG_BLOCK_BYTES == 0);
     assert(options->group_bytes % LOG_BLOCK_BYTES == 0);
+    assert(options->first_bytes % LOG_BLOCK_BYTES == 0);
+    assert(options->first_bytes == 0 ||
+           options->first_bytes >= options->group_bytes + 2 * LOG_BLOCK_BYTES);
     assert(options->segment_bytes >= options->group_bytes + 2 * LOG_BLOCK_BYTES);
     assert(options->record_bytes_max <= BUS_RECORD_BYTES_MAX);
     assert(options->group_bytes >=

@@ -30,6 +30,8 @@
 
 #define LOG_BUFFERS        4u
 #define LOG_SEGMENT_BYTES  (64u * 1024u * 1024u)
+#define LOG_FIRST_BYTES    (4u * 1024u * 1024u) /* first_bytes of a server */
+#define LOG_SPARE_AT       (256u * 1024u)       /* its spare_at */
 #define LOG_GROUP_BYTES    (1024u * 1024u)
 #define LOG_IDLE_SEAL_US   1000000u
 #define LOG_SPARE_RETRY_US 1000000u
@@ -39,6 +41,8 @@
 struct log_options {
     const char *folder;         /* of the file port; at most 32 characters, no '/' */
     uint32_t segment_bytes;     /* of new segments: a multiple of 4 KiB, > group_bytes + 8 KiB */
+    uint32_t first_bytes;       /* of the first one, which a start waits for; 0: as the others */
+    uint32_t spare_at;          /* bytes in the newest segment before a spare is made; 0: at once */
     uint32_t group_bytes;       /* a multiple of 4 KiB; a record of record_bytes_max must fit */
     uint32_t group_records_max; /* records of one group */
     uint32_t record_bytes_max;  /* ≤ BUS_RECORD_BYTES_MAX */

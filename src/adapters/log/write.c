@@ -11,7 +11,8 @@
  *
  * One step at a time, each started only when the one before it came back without an error; any
  * error ends in log_fail. The header is synced before the name: a segment that is found has one.
- * The spare:  NONE ──▶ OPENING ──there──▶ READY;  ──not there──▶ MAKING ──▶ READY;
+ * The spare, when it is wanted:
+ *             NONE ──▶ OPENING ──there──▶ READY;  ──not there──▶ MAKING ──▶ READY;
  *             MAKING ──no space──▶ FULL ──1 s──▶ OPENING.  Everything else fails the log. */
 #include "adapters/log/log.h"
 
@@ -89,6 +90,12 @@ static void start_records(struct log *log)
     start_group(log, WRITE_GROUP, buffer->at, &group);
 }
 
+static uint32_t next_bytes(const struct log *log)
+{
+    bool first = log->segments_count == 0 && log->options.first_bytes != 0;
+    return first ? log->options.first_bytes : log->options.segment_bytes;
+}
+
 /* The spare becomes the newest segment; it holds zeros, and perhaps a header that never counted. */
 static void start_segment(struct log *log)
 {
@@ -97,7 +104,7 @@ static void start_segment(struct log *log)
     memset(segment, 0, sizeof *segment);
     segment->file = log->spare_file;
     segment->sound = true;
-    segment->bytes = log->options.segment_bytes;
+    segment->bytes = next_bytes(log);
     segment->base = writer->place.base;
     segment->number = log->meta.newest + 1;
     segment->header = (struct log_segment_header){
@@ -107,7 +114,7 @@ static void start_segment(struct log *log)
         .group = writer->place.group,
         .append_us = writer->place.append_us,
         .chain = writer->place.chain,
-        .segment_bytes = log->options.segment_bytes,
+        .segment_bytes = next_bytes(log),
     };
     memcpy(segment->header.log_id, log->meta.log_id, sizeof log->meta.log_id);
     log_segment_write(&segment->header, log->block);
@@ -252,11 +259,11 @@ void log_write_done(struct log *log)
         log_write_abandon(log, STATUS_TIMEOUT);
 }
 
-static bool fits(struct log *log, uint64_t bytes)
+static bool fits(const struct log *log, uint64_t bytes)
 {
     /* One block is kept back for the seal that closes a full segment. */
     return log->segments_count > 0 &&
-           log->writer.at + bytes + LOG_BLOCK_BYTES <= newest(log)->bytes;
+           log->writer.at + bytes + LOG_BLOCK_BYTES <= log->segments[log->segments_count - 1].bytes;
 }
 
 /* A group of `bytes` does not fit: close the segment, go on in the spare. */
@@ -299,6 +306,11 @@ static const struct log_buffer *queued(const struct log *log)
     return writer->durable - writer->drain < LOG_BUFFERS && buffer->count > 0 ? buffer : NULL;
 }
 
+static uint64_t group_bytes(const struct log_buffer *buffer)
+{
+    return log_padded((uint64_t)LOG_GROUP_HEADER_BYTES + buffer->body_bytes);
+}
+
 void log_write_turn(struct log *log)
 {
     struct log_writer *writer = &log->writer;
@@ -312,8 +324,7 @@ void log_write_turn(struct log *log)
         start_meta(log, WRITE_NOTE);
     } else if (log_trim_due(log)) {
         start_trim(log);
-    } else if (buffer != NULL &&
-               fits(log, log_padded((uint64_t)LOG_GROUP_HEADER_BYTES + buffer->body_bytes)))
+    } else if (buffer != NULL && fits(log, group_bytes(buffer)))
         start_records(log);
     else if (buffer != NULL ||
              (log->segments_count == 0 && log->spare == SPARE_READY && !writer->stopping))
@@ -336,13 +347,24 @@ static void spare_start(struct log *log, enum log_spare_step step, enum file_op 
 {
     log->spare = step;
     spare_name(log);
-    log->spare_request.bytes = log->options.segment_bytes;
+    log->spare_request.bytes = next_bytes(log);
     log_submit(log, &log->spare_request, op, TOKEN_SPARE);
+}
+
+/* Not before something was written: a server that nobody uses yet, or only for a moment, does not
+ * fill its disk with zeros. */
+static bool spare_wanted(const struct log *log)
+{
+    const struct log_buffer *buffer = queued(log);
+    if (log->writer.stopping && buffer == NULL)
+        return false;
+    return log->segments_count == 0 || log->writer.at >= log->options.spare_at ||
+           (buffer != NULL && !fits(log, group_bytes(buffer)));
 }
 
 void log_spare_turn(struct log *log)
 {
-    if (log->state != LOG_READY || (log->writer.stopping && queued(log) == NULL))
+    if (log->state != LOG_READY || !spare_wanted(log))
         return;
     if (log->spare == SPARE_NONE ||
         (log->spare == SPARE_FULL && now_us(log) >= log->spare_retry_us))
@@ -352,7 +374,7 @@ void log_spare_turn(struct log *log)
 static void spare_opened(struct log *log)
 {
     struct file_request *request = &log->spare_request;
-    if (request->bytes == log->options.segment_bytes) {
+    if (request->bytes == next_bytes(log)) {
         log->spare_file = request->file;
         log->spare = SPARE_READY;
         return;

@@ -91,6 +91,8 @@ enum status assemble_log(struct node *node, struct failure *failure)
     struct log_options options = log_options_default();
     options.folder = "log";
     options.segment_bytes = config->segment_mib << 20;
+    options.first_bytes = LOG_FIRST_BYTES;
+    options.spare_at = LOG_SPARE_AT;
     options.part = LOG_PART_LATER;
     options.id = node->data.has_log ? node->data.log_id : NULL;
     status = log_open(&node->log, &node->file.port, system_clock(), system_entropy(), &options);
