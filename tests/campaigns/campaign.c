@@ -160,6 +160,12 @@ void campaign_person_restart(struct campaign *campaign, uint64_t index)
     campaign->people[index].state = PB_CLIENT_STATE_OFFLINE; /* the rig's memory is older */
 }
 
+void campaign_all_restart(struct campaign *campaign)
+{
+    for (uint64_t i = 0; i < CAMPAIGN_PEOPLE; i++)
+        campaign_person_restart(campaign, i);
+}
+
 bool campaign_synced(const struct campaign *campaign)
 {
     for (int i = 0; i < CAMPAIGN_PEOPLE; i++)

@@ -80,6 +80,7 @@ void campaign_register(struct campaign *campaign);
 
 /* As kill -9 and a start leave a client; it is not synced until a server has said so. */
 void campaign_person_restart(struct campaign *campaign, uint64_t index);
+void campaign_all_restart(struct campaign *campaign);
 
 bool campaign_synced(const struct campaign *campaign);
 /* Nothing unsent, unanswered, unseen or untold on any device. */

@@ -39,17 +39,11 @@ static void seen_take(uint64_t out[FAULTS])
         out[i] = 1 + atomic_exchange(&fault_of(i)->seen, 0);
 }
 
-static void people_away(struct campaign *campaign)
-{
-    for (uint64_t i = 0; i < CAMPAIGN_PEOPLE; i++)
-        campaign_person_restart(campaign, i);
-}
-
 static void measure(struct campaign *campaign, struct measure *out)
 {
     uint64_t before[FAULTS];
     campaign_stop(campaign, SIGKILL);
-    people_away(campaign);
+    campaign_all_restart(campaign);
     seen_take(before);
     campaign_start(campaign);
     CAMPAIGN_AWAIT(campaign, campaign_synced(campaign));
@@ -127,7 +121,7 @@ static void one_trial(struct campaign *campaign, const struct measure *measure)
                   io, starts ? ", at start" : "", lasts ? ", lasting" : "");
     if (starts) {
         stop(campaign, prng_chance(prng, 500) ? SIGKILL : SIGTERM);
-        people_away(campaign);
+        campaign_all_restart(campaign);
         harm_arm(fault, nth, lasts);
         start_harmed(campaign, lasts);
     } else {

@@ -21,6 +21,7 @@
 #define READ_BYTES      8192u
 #define SIGNING_IN_MAX  32u /* at once: the pool of passwords takes 64 */
 #define SILENCE_US      20000000u
+#define STALLED_BYTES   16384 /* a small device's: what it does not read stays on the server */
 #define ARENA_BYTES_MAX ((size_t)64 << 20)
 
 bool load_pin(uint64_t cpu)
@@ -422,6 +423,20 @@ void load_drop(struct load *load, uint32_t first, uint32_t count)
         bytes_drop(&peer->in, peer->in.bytes);
         bytes_drop(&peer->out, peer->out.bytes);
     }
+}
+
+bool load_stall(struct load *load, uint32_t first, uint32_t count, bool still)
+{
+    const int bytes = STALLED_BYTES;
+    for (uint32_t i = first; i < first + count; i++) {
+        struct peer *peer = &load->peers[i];
+        struct epoll_event event = {.events = EPOLLET | EPOLLOUT | (still ? 0 : EPOLLIN),
+                                    .data.ptr = peer};
+        if (setsockopt(peer->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) != 0 ||
+            epoll_ctl(load->poll, EPOLL_CTL_MOD, peer->fd, &event) != 0)
+            return false;
+    }
+    return true;
 }
 
 bool load_settle(struct load *load)

@@ -52,6 +52,10 @@ MUST_USE bool load_sign_in(struct load *load, uint32_t first, uint32_t count, ui
  * again. */
 void load_drop(struct load *load, uint32_t first, uint32_t count);
 
+/* They read nothing from now on (`still`), and their sockets hold little; or they read again. What
+ * is still acknowledged and pinged by them is what they had read. False: the system refuses. */
+MUST_USE bool load_stall(struct load *load, uint32_t first, uint32_t count, bool still);
+
 /* Turns until every sender has sent messages_max and nothing is under way. False: reason. */
 MUST_USE bool load_settle(struct load *load);
 

@@ -5,16 +5,22 @@
  *                not acknowledged, with its number and mid
  *   killed:      (--restart) the server is killed in mid-stream and started again; everybody signs
  *                in again and sends again what was not acknowledged
+ *   stalled:     (--stall, instead of these) readers stay connected and read nothing while nine
+ *                tenths of the messages are sent at once and the rest over so many seconds; then
+ *                they read again
  * What has not come when nothing comes any more for SILENCE_US is lost, and said so. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "apps/parley-bench/load.h"
+#include "apps/parley-bench/server.h"
 #include "apps/parley-bench/subcommands.h"
 
 #define SIGN_INS   32u
 #define CUTS       5u
 #define SILENCE_US 5000000u
+#define FLIGHT_ALL 1000u  /* of all senders of a burst: what one group of the log takes */
+#define AHEAD_ALL  20000u /* acknowledged, and not in the index yet: far from what makes it BUSY */
 
 struct progress {
     uint64_t acked, seen;
@@ -94,6 +100,78 @@ static bool killed(struct load *load, uint64_t messages, const char *restart)
     return load_sign_in(load, 0, load->peers_count, SIGN_INS) && load_nudge(load) && settled(load);
 }
 
+/* What the server holds before, at the end of the burst, and at the end of the stall. */
+struct held {
+    struct server_use before, burst, after;
+    bool known;
+};
+
+static bool held_read(const struct options *options, struct server_use *out)
+{
+    return options_given(options, OPTION_SERVER_PID) &&
+           server_read((pid_t)options->numbers[OPTION_SERVER_PID], out);
+}
+
+/* What the senders have seen of their own messages: so much is in the index. */
+static uint64_t indexed(const struct load *load)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < load->senders; i++)
+        sum += load->peers[i].account.useq;
+    return sum;
+}
+
+/* As fast as the index follows; until it has all of them. */
+static bool burst_send(struct load *load, uint64_t each)
+{
+    uint64_t before = indexed(load), last = 0, last_us = load->now_us;
+    for (uint64_t there = 0; there < each * load->senders; there = indexed(load) - before) {
+        uint64_t may = (there + AHEAD_ALL) / load->senders + 1;
+        last_us = there != last ? load->now_us : last_us;
+        last = there;
+        bool more = may > load->messages_max && load->messages_max < each;
+        if (more)
+            load->messages_max = may < each ? may : each;
+        if (load->now_us > last_us + 4 * SILENCE_US) {
+            (void)snprintf(load->reason, sizeof load->reason, "the index stands still");
+            return false;
+        }
+        if (load->broken > 0 ||
+            !(more ? load_nudge(load) : load_turn(load, bench_now_us() + 20000)))
+            return false;
+    }
+    return true;
+}
+
+static bool stalled(struct load *load, const struct options *options, struct held *held)
+{
+    uint64_t each = (options->numbers[OPTION_MESSAGES] + load->senders - 1) / load->senders;
+    uint64_t us = options->numbers[OPTION_STALL] * 1000000, burst = each * 9 / 10;
+    held->known = held_read(options, &held->before);
+    if (load->window > FLIGHT_ALL / load->senders)
+        load->window = load->senders < FLIGHT_ALL ? FLIGHT_ALL / load->senders : 1;
+    load->messages_max = 0;
+    load->mode = LOAD_CLOSED;
+    if (!load_stall(load, load->senders, load->senders, true) || !burst_send(load, burst))
+        return false;
+    held->known = held->known && held_read(options, &held->burst);
+    (void)fprintf(stderr, "parley-bench: %u readers do not read\n", load->senders);
+    uint64_t from_us = bench_now_us(), gone_us = 0;
+    while (gone_us < us && load->broken == 0) {
+        uint64_t may = burst + (each - burst) * gone_us / us;
+        bool more = may > load->messages_max;
+        load->messages_max = may;
+        if (!(more ? load_nudge(load) : load_turn(load, bench_now_us() + 20000)))
+            return false;
+        gone_us = bench_now_us() - from_us;
+    }
+    load->messages_max = each;
+    held->known = held->known && held_read(options, &held->after);
+    (void)fputs("parley-bench: they read again\n", stderr);
+    return load_nudge(load) && load_stall(load, load->senders, load->senders, false) &&
+           settled(load);
+}
+
 static enum bench_exit judge(const struct load *load, struct report *report,
                              const struct options *options)
 {
@@ -118,13 +196,24 @@ static enum bench_exit judge(const struct load *load, struct report *report,
     return lost + doubled + misordered + unacknowledged > 0 ? BENCH_LOST : BENCH_OK;
 }
 
-static bool scenes(struct load *load, const struct options *options)
+static void held_tell(const struct held *held, struct report *report)
+{
+    if (!held->known)
+        return;
+    report_count(report, "server_rss_kib_before", held->before.rss_kib);
+    report_count(report, "server_rss_kib_burst", held->burst.rss_kib);
+    report_count(report, "server_rss_kib_stalled", held->after.rss_kib);
+}
+
+static bool scenes(struct load *load, const struct options *options, struct held *held)
 {
     const char *restart = options->texts[OPTION_RESTART];
     uint64_t each = (options->numbers[OPTION_MESSAGES] + load->senders - 1) / load->senders;
     load->frames_per_write = 1;
     load->window = 32;
     load->acks_only = true; /* a message that is lost must not hold up the others */
+    if (options_given(options, OPTION_STALL))
+        return stalled(load, options, held);
     if (restart == NULL)
         return reader_away(load, each / 2) && acks_lost(load, each);
     return reader_away(load, each / 3) && acks_lost(load, each * 2 / 3) &&
@@ -135,6 +224,7 @@ enum bench_exit loss_run(const struct options *options)
 {
     static struct load load;
     static struct report report;
+    struct held held = {.known = false};
     uint32_t pairs = (uint32_t)options->numbers[OPTION_PAIRS];
     const struct driver *driver = driver_named(options->texts[OPTION_DRIVER]);
     if (driver == NULL)
@@ -144,7 +234,8 @@ enum bench_exit loss_run(const struct options *options)
                           options->numbers[OPTION_BODY]) &&
                 load_ready(&load);
     load.senders = pairs;
-    done = done && scenes(&load, options);
+    done = done && scenes(&load, options, &held);
+    held_tell(&held, &report);
     enum bench_exit code = done ? judge(&load, &report, options) : BENCH_ERROR;
     if (!done)
         (void)fprintf(stderr, "parley-bench: %s\n",

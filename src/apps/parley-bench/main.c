@@ -53,7 +53,7 @@ static const struct subcommand subcommands[] = {
     {"loss", loss_run,
      OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_PAIRS) | OPTION_BIT(OPTION_MESSAGES),
      OPTION_BIT(OPTION_BODY) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_DRIVER) |
-         OPTION_BIT(OPTION_RESTART)},
+         OPTION_BIT(OPTION_RESTART) | OPTION_BIT(OPTION_STALL) | OPTION_BIT(OPTION_SERVER_PID)},
 };
 
 static const char help[] =
@@ -70,6 +70,7 @@ static const char help[] =
     "  parley-bench history --server ADDR:PORT --pairs P --state FILE [--messages N\n"
     "      --frames-per-write F --in-flight W] [--pages 1000]\n"
     "  parley-bench loss --server ADDR:PORT --pairs P --messages N [--restart COMMAND]\n"
+    "      [--stall S [--server-pid PID]]\n"
     "\n"
     "  LOOP: --closed --frames-per-write F --in-flight W   ceilings; W: of all senders together\n"
     "        --rate R                                      latencies, from the intended time\n"

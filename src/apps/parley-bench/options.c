@@ -37,6 +37,7 @@ static const struct line lines[OPTIONS] = {
     [OPTION_HDR] = {"hdr", KIND_TEXT, 0, 0, 0},
     [OPTION_STATE] = {"state", KIND_TEXT, 0, 0, 0},
     [OPTION_RESTART] = {"restart", KIND_TEXT, 0, 0, 0},
+    [OPTION_STALL] = {"stall", KIND_NUMBER, OPTION_UNSET, 1, 60},
     [OPTION_PAGES] = {"pages", KIND_NUMBER, 1000, 0, 1000000},
     [OPTION_CLIENT_CPU] = {"client-cpu", KIND_NUMBER, OPTION_UNSET, 0, 1023},
     [OPTION_SERVER_CPU] = {"server-cpu", KIND_NUMBER, OPTION_UNSET, 0, 1023},
