@@ -133,5 +133,8 @@ fn fail(context: &mut Context, error: &Error) -> c_int {
 }
 
 #[cfg(test)]
+#[path = "hostile_test.rs"]
+mod hostile;
+#[cfg(test)]
 #[path = "ffi_test.rs"]
 mod tests;
