@@ -158,6 +158,7 @@ static void unreadable_take(struct processor *processor, struct lane *lane)
     }
 }
 
+/* True: a batch was finished, or the bus may be asked again, which nobody else will say. */
 static bool step_lane(struct processor *processor, uint32_t at)
 {
     struct lane *lane = processor->lanes[at];
@@ -178,6 +179,7 @@ static bool step_lane(struct processor *processor, uint32_t at)
         processor->paused[at] = !processor->paused[at];
         processor->bus->vtable->pause(processor->bus, lane->topic, lane->partition,
                                       processor->paused[at]);
+        return finished || !processor->paused[at];
     }
     return finished;
 }

@@ -37,6 +37,7 @@ static struct {
     enum status statuses[LOG_MAX];
     size_t tokens_count;
     bool failing; /* appends time out and are lost */
+    bool paused;
 } bus;
 
 static struct pb_rpc sent[SENT_MAX];
@@ -89,7 +90,7 @@ static void pause_it(struct bus *port, enum topic topic, uint32_t partition, boo
     (void)port;
     (void)topic;
     (void)partition;
-    (void)paused;
+    bus.paused = paused;
 }
 
 static void commit(struct bus *port, enum topic topic, uint32_t partition, uint64_t offset)
@@ -317,6 +318,31 @@ static void a_message_reaches_an_attached_device(void **state)
     assert_int_equal(deliver->entry.body_case, PB_ENTRY_BODY_MESSAGE);
     assert_int_equal(deliver->entry.body.message.cseq, 2);
     assert_int_equal(deliver->entry.body.message.ts, 5000);
+}
+
+/* Nobody wakes whoever sleeps between the last batch and the bus that may be asked again. */
+static void a_lane_with_room_again_asks_for_a_turn(void **state)
+{
+    (void)state;
+    int resumed = 0;
+    give_chat();
+    turns();
+    for (uint64_t sctr = 1; sctr <= LANE_RECORDS_MAX; sctr++)
+        give_send(alice, phone, sctr, 1);
+    while (bus.at < bus.count || resumed == 0) {
+        bool before = bus.paused;
+        while (bus.at < bus.count && !bus.paused && !lane_full(processor.lanes[0])) {
+            struct bus_event event = {.kind = BUS_RECORD, .record = bus.log[bus.at++]};
+            processor_on_bus(&processor, &event);
+        }
+        bool more = processor_step(&processor, 0);
+        if (before && !bus.paused) {
+            assert_true(more);
+            resumed++;
+        }
+    }
+    turns();
+    assert_true(processor_caught_up(&processor));
 }
 
 static void receipts_go_before_the_cursor(void **state)
@@ -656,6 +682,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_message_reaches_an_attached_device),
+        TEST(a_lane_with_room_again_asks_for_a_turn),
         TEST(receipts_go_before_the_cursor),
         TEST(a_lazy_ack_implies_no_receipt),
         TEST(hello_counts_as_an_ack),
