@@ -335,7 +335,7 @@ static void device_list_apply(struct inbox_state *inbox)
              inbox_stamp(inbox), pb_device_list_row_pack_v1(&list, inbox->arena));
     device_rows_write(inbox, lists);
     user.dl_n = lists->next.n;
-    user.closed = lists->next.device_count == 0;
+    user.closed = inbox->head.closed = lists->next.device_count == 0;
     dir_put(inbox, inbox->record->key, DIR_USER, pb_user_row_pack_v1(&user, inbox->arena));
     inbox->head.dl_n = lists->next.n;
     removals_join(inbox, lists);

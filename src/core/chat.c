@@ -5,7 +5,7 @@
  *   ENTRY          counter → member, device → gen → epoch, floor, pending → right → row + head
  *   COMMIT         chat_commit.c
  *   CREATE         chat_create.c
- *   DEVICE_CHANGE  chat_device.c
+ *   LEAVE, DEVICE_CHANGE  chat_leave.c
  *   RECEIPT        chat_receipt.c
  *
  * A final refusal consumes the counter of a known sender: that head write comes after its
@@ -32,6 +32,7 @@ static bool known_kind(const struct fold_record *record)
     case PB_RECORD_BODY_ENTRY: return envelope_of(record, &envelope);
     case PB_RECORD_BODY_COMMIT:
     case PB_RECORD_BODY_CREATE:
+    case PB_RECORD_BODY_LEAVE:
     case PB_RECORD_BODY_DEVICE_CHANGE:
     case PB_RECORD_BODY_RECEIPT: return true;
     case PB_RECORD_BODY_NONE:
@@ -271,6 +272,8 @@ enum status chat_apply(const struct fold_record *record, const struct fold_reads
         chat_create_apply(chat);
     else if (record->body->body_case == PB_RECORD_BODY_COMMIT)
         chat_commit_apply(chat);
+    else if (record->body->body_case == PB_RECORD_BODY_LEAVE)
+        chat_leave_apply(chat);
     else if (record->body->body_case == PB_RECORD_BODY_DEVICE_CHANGE)
         chat_device_change_apply(chat);
     else

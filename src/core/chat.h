@@ -4,8 +4,8 @@
  * `applied` and `wts` never fall; marks are moved by receipts alone, after their announcement;
  * what is at or below `applied` is never decided anew, only announced again; a side row above the
  * head's cseq is not there yet (its `prev` counts).
- * Here: direct, group and self chats. DEVICE_CHANGE drops the leaf itself, so that nothing is ever
- * pending.
+ * Here: direct, group and self chats. What is pending stops sending until a commit covers it; in
+ * direct chats nothing is, DEVICE_CHANGE drops the leaf itself (ADR 0081).
  * Owner: the thread that owns the chat's partition; no state. Bounds: FOLD_MEMBERS_MAX members at a
  * time, FOLD_MEMBERS_EVER over the years, CHAT_LEAVES_MAX leaves of each.
  * Source: storage §2.2, e2ee §6. Order of checks: chat.c. */

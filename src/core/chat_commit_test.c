@@ -120,10 +120,7 @@ static void a_removed_device(void **state)
 {
     struct group_rig *group = *state;
     usual(group);
-    struct slice gone = group_device(group, 4, 1);
-    struct pb_record change = {.body_case = PB_RECORD_BODY_DEVICE_CHANGE};
-    change.body.device_change = (struct pb_device_change){group_user(group, 4), 2, &gone, 1};
-    assert_int_equal(group_fold(group, &change), FOLD_APPLIED);
+    assert_int_equal(group_devices_go(group, 4, "d1", false), FOLD_APPLIED);
     struct group_commit by_it = {BY(4, 1, 1)};
     assert_int_equal(group_commit(group, &by_it), FOLD_REFUSED);
     group_check_refused(group, 4, PB_ERROR_CODE_NOT_MEMBER);

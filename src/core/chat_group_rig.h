@@ -60,6 +60,12 @@ void group_start(struct group_rig *group, const char *people, uint8_t rights);
 struct pb_record group_commit_record(struct group_rig *group, const struct group_commit *commit);
 enum fold_verdict group_commit(struct group_rig *group, const struct group_commit *commit);
 
+/* Device 1 of the person leaves; the list of the person loses these devices. */
+struct pb_record group_leave_record(struct group_rig *group, uint16_t person, uint64_t join_cseq);
+enum fold_verdict group_leave(struct group_rig *group, uint16_t person, uint64_t join_cseq);
+enum fold_verdict group_devices_go(struct group_rig *group, uint16_t person, const char *devices,
+                                   bool closed);
+
 enum fold_verdict group_fold(struct group_rig *group, const struct pb_record *record);
 enum fold_verdict group_send(struct group_rig *group, uint16_t person, uint8_t device,
                              uint64_t sctr, uint64_t mls_epoch);

@@ -261,6 +261,36 @@ enum fold_verdict group_commit(struct group_rig *group, const struct group_commi
     return group_fold(group, &record);
 }
 
+struct pb_record group_leave_record(struct group_rig *group, uint16_t person, uint64_t join_cseq)
+{
+    struct pb_record record = {.body_case = PB_RECORD_BODY_LEAVE};
+    record.body.leave = (struct pb_leave){.user_id = group_user(group, person),
+                                          .device_id = group_device(group, person, 1),
+                                          .mid = group_mid(group, group->mid++),
+                                          .gen = group_head(group).gen,
+                                          .join_cseq = join_cseq,
+                                          .statement = SLICE_LITERAL("I leave")};
+    return record;
+}
+
+enum fold_verdict group_leave(struct group_rig *group, uint16_t person, uint64_t join_cseq)
+{
+    struct pb_record record = group_leave_record(group, person, join_cseq);
+    return group_fold(group, &record);
+}
+
+enum fold_verdict group_devices_go(struct group_rig *group, uint16_t person, const char *devices,
+                                   bool closed)
+{
+    struct pb_record record = {.body_case = PB_RECORD_BODY_DEVICE_CHANGE};
+    struct pb_device_change *change = &record.body.device_change;
+    struct slice *owners;
+    *change = (struct pb_device_change){
+        .user_id = group_user(group, person), .dl_n = 2, .closed = closed};
+    change->removed = group_leaves(group, devices, &owners, &change->removed_count);
+    return group_fold(group, &record);
+}
+
 enum fold_verdict group_fold(struct group_rig *group, const struct pb_record *record)
 {
     return rig_fold(&group->rig, TOPIC_MESSAGES, group->chat, record);

@@ -5,6 +5,8 @@
 
 #include "base/assert.h"
 
+#define PROOFS_MAX 64u /* of one REJECTED (entry.proto) */
+
 /* How many members this record may bring in. */
 static size_t entering_max(const struct pb_record *body)
 {
@@ -134,6 +136,18 @@ void chat_number(struct chat_state *chat)
     chat->head.wts = chat->record->append_us > next ? chat->record->append_us : next;
 }
 
+/* The records that prove what is pending, each once. */
+static void proofs_fill(struct chat_state *chat, struct pb_rejected *rejected)
+{
+    uint64_t last = 0;
+    rejected->proofs = ARENA_ARRAY(chat->arena, uint64_t, PROOFS_MAX);
+    for (size_t i = 0; rejected->proofs != NULL && i < chat->head.pending_count; i++) {
+        uint64_t cseq = chat->head.pending[i].cseq;
+        if (cseq > last && rejected->proofs_count < PROOFS_MAX)
+            rejected->proofs[rejected->proofs_count++] = last = cseq;
+    }
+}
+
 void chat_reject(struct chat_state *chat, const struct chat_refusal *refusal)
 {
     struct pb_record *record =
@@ -153,6 +167,8 @@ void chat_reject(struct chat_state *chat, const struct chat_refusal *refusal)
                                                  .gen = chat->head.gen,
                                                  .mls_epoch = chat->head.mls_epoch,
                                                  .floor = chat->head.floor};
+    if (refusal->reason == PB_ERROR_CODE_PENDING_REMOVAL)
+        proofs_fill(chat, &record->body.rejected);
 }
 
 /* ---- members that change ---- */

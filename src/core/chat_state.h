@@ -97,12 +97,13 @@ bool chat_policy_large(struct slice policy);
 /* Users who are in the policy still, but left or closed their account. False: no memory. */
 bool chat_left_read(struct chat_state *chat, const struct slice **left, size_t *count);
 
-/* ---- chat_create.c, chat_commit.c, chat_device.c, chat_receipt.c ---- */
+/* ---- chat_create.c, chat_commit.c, chat_leave.c, chat_receipt.c ---- */
 
 void chat_create_plan(const struct fold_record *record, struct fold_reads *reads);
 void chat_create_apply(struct chat_state *chat);
 void chat_commit_plan(const struct fold_record *record, struct fold_reads *reads);
 void chat_commit_apply(struct chat_state *chat);
+void chat_leave_apply(struct chat_state *chat);
 void chat_device_change_apply(struct chat_state *chat);
 
 /* Receipts: what to read of the passed range, the fold itself, and the repetition on replay. */

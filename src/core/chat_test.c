@@ -127,7 +127,7 @@ static enum fold_verdict remove_devices(const uint8_t *user, const uint8_t *firs
     struct slice removed[2] = {id(first), second != NULL ? id(second) : SLICE_EMPTY};
     struct pb_record record = {.body_case = PB_RECORD_BODY_DEVICE_CHANGE};
     record.body.device_change =
-        (struct pb_device_change){id(user), 2, removed, second != NULL ? 2 : 1};
+        (struct pb_device_change){id(user), 2, removed, second != NULL ? 2 : 1, false};
     return rig_fold(&rig, TOPIC_MESSAGES, chat, &record);
 }
 

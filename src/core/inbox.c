@@ -74,6 +74,7 @@ void inbox_device_change(struct inbox_state *inbox, const uint8_t *chat)
     change->dl_n = inbox->head.dl_n;
     change->removed = inbox->head.removed;
     change->removed_count = inbox->head.removed_count;
+    change->closed = inbox->head.closed;
 }
 
 /* Does this join name a leaf that the newest device list lacks? Then its chat must hear of it. */

@@ -236,7 +236,7 @@ static void a_join_that_names_a_removed_leaf(void **state)
     };
     (void)state;
     struct slice gone = id(tablet);
-    struct pb_user_head before = {.dl_n = 2, .removed = &gone, .removed_count = 1};
+    struct pb_user_head before = {.dl_n = 2, .removed = &gone, .removed_count = 1, .closed = true};
     for (size_t i = 0; i < COUNT(cases); i++) {
         rig_put(&rig, row_key_make(TABLE_USER_HEAD, alice, NULL, 0), 1,
                 pb_user_head_pack_v1(&before, &rig.arena));
@@ -250,6 +250,7 @@ static void a_join_that_names_a_removed_leaf(void **state)
         if (told != NULL) {
             assert_int_equal(told->body.device_change.dl_n, 2);
             assert_int_equal(told->body.device_change.removed_count, 1);
+            assert_true(told->body.device_change.closed);
             assert_memory_equal(told->body.device_change.removed[0].at, tablet, ID_BYTES);
             /* And again when the record is replayed: a crash may have swallowed it. */
             struct fold_place at = {1, rig.offset - 1, 0};

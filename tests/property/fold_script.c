@@ -150,6 +150,7 @@ static void script_group(struct script *script, const uint8_t *mid)
         return;
     naive->created[SCRIPT_GROUP] = true;
     naive->mls_epoch = naive->floor = naive->policy_ver = 1;
+    naive->joined = 1;
     memset(naive->in, true, sizeof naive->in);
     model_row(naive, SCRIPT_GROUP, mid, -1);
 }
@@ -165,7 +166,9 @@ static void model_commit(struct script *script, const uint8_t *mid, bool swap)
     if (swap) {
         naive->floor = naive->mls_epoch;
         naive->policy_ver++;
-        naive->in[last] = !was;
+        naive->in[last] = !was && !naive->pending;
+        naive->pending = false;
+        naive->joined = was ? naive->joined : naive->counts[SCRIPT_GROUP] + 1;
     }
     model_row(naive, SCRIPT_GROUP, mid, swap && was ? (int)last : -1);
 }
@@ -192,7 +195,7 @@ static void script_commit(struct script *script, const uint8_t *mid)
                                  .users_removed = &who,
                                  .users_added = &who};
     if (swap) {
-        bool enters = !naive->in[last];
+        bool enters = !naive->in[last] && !naive->pending;
         commit->policy = group_policy(script, naive->policy_ver + 1, enters);
         commit->users_added_count = enters;
         commit->users_removed_count = !enters;
@@ -200,8 +203,28 @@ static void script_commit(struct script *script, const uint8_t *mid)
         commit->leaves_removed_count = enters ? 0 : 2;
     }
     script_put(script, SCRIPT_GROUP, &record);
-    if (naive->created[SCRIPT_GROUP] && naive->in[author] && !late && (!swap || author == 0))
+    bool allowed = naive->pending ? swap : !swap || author == 0;
+    if (naive->created[SCRIPT_GROUP] && naive->in[author] && !late && allowed)
         model_commit(script, mid, swap);
+}
+
+/* The last user leaves the span it is in, or was in. */
+static void script_leave(struct script *script, const uint8_t *mid)
+{
+    struct script_naive *naive = &script->naive;
+    size_t last = SCRIPT_USERS - 1;
+    struct pb_record record = {.body_case = PB_RECORD_BODY_LEAVE};
+    record.body.leave = (struct pb_leave){.user_id = slice_make(users[last], ID_BYTES),
+                                          .device_id = slice_make(devices[2 * last], ID_BYTES),
+                                          .mid = slice_make(mid, ID_BYTES),
+                                          .gen = 1,
+                                          .join_cseq = naive->joined};
+    script_put(script, SCRIPT_GROUP, &record);
+    if (!naive->created[SCRIPT_GROUP] || !naive->in[last])
+        return;
+    naive->in[last] = false;
+    naive->pending = true;
+    model_row(naive, SCRIPT_GROUP, mid, (int)last);
 }
 
 /* What was accepted already comes once more. */
@@ -240,7 +263,7 @@ static void script_send(struct script *script, size_t chat, const uint8_t *mid)
         sctr != script->naive.last[chat][device] + 1)
         return;
     if (model_in(&script->naive, chat, device / 2) && (group || !script->naive.removed[device])) {
-        if (stale)
+        if (stale || (group && script->naive.pending))
             return; /* repairable: the counter stays free */
         model_row(&script->naive, chat, mid, -1);
     }
@@ -260,7 +283,7 @@ static void script_rest(struct script *script, size_t chat)
     if (chat == 1 && script->naive.created[chat] && prng_chance(&script->prng, 60)) {
         record = (struct pb_record){.body_case = PB_RECORD_BODY_DEVICE_CHANGE};
         record.body.device_change =
-            (struct pb_device_change){slice_make(users[2], ID_BYTES), 2, &removed, 1};
+            (struct pb_device_change){slice_make(users[2], ID_BYTES), 2, &removed, 1, false};
         if (!script->naive.removed[SCRIPT_DEVICES - 1])
             model_row(&script->naive, chat, NULL, -1);
         script->naive.removed[SCRIPT_DEVICES - 1] = true;
@@ -287,6 +310,8 @@ static void script_make(struct script *script)
             script_commit(script, mid);
         else if (chat == SCRIPT_GROUP && prng_chance(&script->prng, 50))
             script_again(script);
+        else if (chat == SCRIPT_GROUP && prng_chance(&script->prng, 50))
+            script_leave(script, mid);
         else if (prng_chance(&script->prng, 600))
             script_send(script, chat, mid);
         else

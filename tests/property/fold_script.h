@@ -30,6 +30,8 @@ struct script_naive {
     uint64_t mls_epoch, floor;
     uint32_t policy_ver;
     bool in[SCRIPT_USERS];
+    uint64_t joined;      /* of the last user: where its newest span begins */
+    bool pending;         /* it left, and no commit has covered that yet */
     size_t newest_commit; /* its place in the script, to be repeated; 0: none */
 };
 
