@@ -289,7 +289,7 @@ static void send_one(struct load *load, struct peer *peer, uint64_t intended_us)
     load->driver->send(&load->run, peer, slice_make(body, load->run.body_bytes));
     peer->flight_us[peer->sent % PEER_FLIGHT_MAX] = intended_us;
     peer->sent++;
-    load->sent += counts(load, load->now_us);
+    load->sent += counts(load, intended_us); /* as its ack and its delivery are */
 }
 
 static void send_closed(struct load *load, struct peer *peer)
