@@ -79,7 +79,7 @@ compile() {
 }
 
 # run FOLDER ARGUMENT…: run tests; what they did is in testlog.json, which the summary reads.
-# One process more than there are cores, because some tests mostly wait.
+# More processes than there are cores, because some tests mostly wait.
 run() {
     local folder=$1 log=$1/meson-logs/testlog.json
     shift
@@ -119,7 +119,9 @@ else
     for which in "${tests[@]}"; do
         case $which in
             plain) run build-test --no-rebuild --no-suite long ;;
-            asan) run build-asan --no-rebuild --no-suite long --no-suite once ;;
+            # Fuzzing takes its time, not its work: beside it others run.
+            asan) run build-asan --no-rebuild --no-suite long --no-suite once \
+                --num-processes $(($(nproc) + 2)) ;;
         esac
     done
     # Only what the suite needs is compiled, by `meson test` itself.
