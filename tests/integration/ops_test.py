@@ -269,6 +269,52 @@ class Acts(Operator):
             self.assertIn(text, done.stderr)
         self.assertFalse(os.path.exists(os.path.join(self.data, "audit.log")))
 
+    def trace(self, mid, *words, code=0):
+        return self.act("trace", mid, "--reason", "a lost message", *words, code=code)
+
+    def test_a_message_is_traced_without_its_words(self):
+        server = self.two()
+        sent = self.parley("--profile", "alice", "send", "@bob", "-m", "dust and amber", "--wait",
+                           "server", "--json")
+        mid = json.loads(sent.splitlines()[0])["mid"]
+        before = json.loads(self.trace(mid, "--json"))
+        self.assertEqual((before["type"], before["mid"], before["kind"]), ("trace", mid, "message"))
+        self.assertEqual((before["cseq"], before["head"], before["sctr"]), (2, 2, 1))
+        self.assertLessEqual(abs(before["ts_ms"] / 1000 - time.time()), 60)
+        alice, bob = sorted(before["members"], key=lambda one: one["user"] != before["user"])
+        self.assertGreater(alice["useq"], 0)
+        self.assertEqual((bob["delivered"], bob["read"], bob["gone"]), (False, False, False))
+        self.assertEqual([one["has"] for one in bob["devices"]], [False])
+        self.assertIn("not delivered", self.trace(mid))
+        self.parley("--profile", "bob", "receive", "--follow", "--max", "1", "--timeout", "60")
+        end = time.monotonic() + rig.DEADLINE
+        while not bob["delivered"] or not bob["devices"][0]["has"]:
+            after = json.loads(self.trace(mid, "--json"))
+            bob = next(one for one in after["members"] if one["user"] == bob["user"])
+            self.assertLess(time.monotonic(), end)
+        self.assertEqual(bob["read"], False)
+        self.assertIn("has it", self.trace(mid))
+        self.assertNotIn("amber", self.trace(mid) + json.dumps(after))
+        self.assertEqual(self.audit()[0] | {"at": ""}, {
+            "at": "", "uid": os.getuid(), "act": "trace", "mid": mid, "reason": "a lost message"})
+        self.assertEqual(server.stop(), 0)
+
+    def test_what_cannot_be_traced_is_said(self):
+        self.two()
+        for words, code, text in (
+                (("trace", "0011"), 2, "32 hex digits"), (("trace", "00" * 16), 2, "--reason"),
+                (("trace", "00" * 16, "--reason", "x"), 1, "3 to 200 bytes"),
+                (("trace", "00" * 16, "--reason", "why not"), 1, "NOT_FOUND no message"),
+                (("trace",), 2, "not understood")):
+            done = self.ctl(*words)
+            self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+            self.assertIn(text, done.stderr)
+        self.assertEqual(len(self.audit()), 1)
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.connect(os.path.join(self.data, "admin.sock"))
+            asked.sendall(b"trace-on\n")
+            self.assertIn(b"error CONFLICT", asked.makefile("rb").read())
+
     def test_an_upgrade_says_what_is_due_and_refuses_what_it_does_not_know(self):
         server = self.start()
         for words in (("upgrade", "--dry-run"), ("upgrade",)):

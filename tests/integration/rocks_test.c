@@ -179,6 +179,51 @@ static void the_directory_comes_in_pages(void **state)
     assert_int_equal(rows[1].key.n, DIR_USER);
 }
 
+/* Row i of six, two of a chat, holds the bytes "message N" with N = i mod 5. */
+static void messages_put(void)
+{
+    char text[32];
+    for (uint8_t i = 0; i < 6; i++) {
+        const uint8_t chat[ID_BYTES] = {(uint8_t)(1 + i / 2)};
+        (void)snprintf(text, sizeof text, "head message %8d tail", i % 5);
+        struct row_write row = {.kind = ROW_PUT,
+                                .key = row_key_make(TABLE_MSG, chat, NULL, 1 + i % 2),
+                                .stamp = 100u + i,
+                                .value = slice_text(text)};
+        struct store_request request = {.op = STORE_COMMIT, .writes = &row, .writes_count = 1};
+        assert_int_equal(rig_run(&rig, &request), STATUS_OK);
+    }
+}
+
+static void a_message_is_found_by_what_it_holds(void **state)
+{
+    struct rocks_walk walk = {.rows_max = 2};
+    (void)state;
+    assert_int_equal(rig_open(&rig), STATUS_OK);
+    memcpy(walk.wanted, "message        3", ID_BYTES);
+    assert_int_equal(rocks_db_walk(&rig.db, &walk, &rig.arena), STATUS_OK);
+    assert_true(walk.end && !walk.row.found);
+    messages_put();
+    walk = (struct rocks_walk){.rows_max = 3};
+    memcpy(walk.wanted, "message        3", ID_BYTES);
+    assert_int_equal(rocks_db_walk(&rig.db, &walk, &rig.arena), STATUS_OK);
+    assert_true(!walk.end && !walk.row.found && walk.looked == 3);
+    assert_int_equal(rocks_db_walk(&rig.db, &walk, &rig.arena), STATUS_OK);
+    assert_true(walk.row.found && walk.looked == 4);
+    assert_int_equal(walk.row.key.a[0], 2);
+    assert_int_equal(walk.row.key.n, 2);
+    assert_int_equal(walk.row.stamp, 103);
+    assert_int_equal(walk.row.value.bytes, 26);
+    assert_int_equal(rocks_db_walk(&rig.db, &walk, &rig.arena), STATUS_OK); /* goes on behind it */
+    assert_true(walk.end && !walk.row.found && walk.looked == 6);
+    struct row_key key = row_key_make(TABLE_MSG, walk.at.a, NULL, 2);
+    struct row row;
+    struct store_request get = {
+        .op = STORE_GET, .keys = &key, .keys_count = 1, .rows = &row, .arena = &rig.arena};
+    assert_int_equal(rocks_db_look(&rig.db, &get), STATUS_OK);
+    assert_true(row.found && row.stamp == 105);
+}
+
 /* ---- tasks ---- */
 
 static void remove_wal(void)
@@ -366,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_newer_store_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(an_older_stamp_loses_after_a_restart_too, setup, teardown),
         cmocka_unit_test_setup_teardown(the_directory_comes_in_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_message_is_found_by_what_it_holds, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_flushed_needs_no_wal, setup, teardown),
         cmocka_unit_test_setup_teardown(a_checkpoint_is_a_store, setup, teardown),
         cmocka_unit_test_setup_teardown(a_read_that_misses_comes_from_a_thread, setup, teardown),

@@ -201,4 +201,19 @@ struct rocks_page {
 };
 MUST_USE enum status rocks_db_page(struct rocks_db *db, struct rocks_page *page);
 
+/* Serve a GET, RANGE or BY_OFFSET at once, as above; its status, too. */
+MUST_USE enum status rocks_db_look(struct rocks_db *db, struct store_request *request);
+
+/* Look through the messages of all chats for one that holds these bytes, a slice at a time: no key
+ * names a message by its id. Begun zeroed, but for `wanted` and `rows_max`; as above. */
+struct rocks_walk {
+    uint8_t wanted[ID_BYTES];
+    uint64_t rows_max, looked; /* rows of one slice; of all so far */
+    struct row_key at;         /* of the newest row that was looked at */
+    bool end;                  /* there are no more */
+    struct row row;            /* out: found, or not; its value is in the arena */
+};
+MUST_USE enum status rocks_db_walk(struct rocks_db *db, struct rocks_walk *walk,
+                                   struct arena *arena);
+
 struct rocks_gauges rocks_db_gauges(struct rocks_db *db);

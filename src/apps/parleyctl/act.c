@@ -14,7 +14,7 @@
 
 #define DRAIN_EXTRA_MS 15000
 
-static int reason_missing(void)
+int ctl_reason_missing(void)
 {
     (void)fprintf(stderr,
                   "parleyctl: say why, for the audit log: --reason TEXT (3 to 200 bytes)\n");
@@ -37,7 +37,7 @@ int ctl_act(const struct ctl *ctl, const char *verb, const char *name)
     const char *key, *value, *secret = "";
     char *lines;
     if (ctl->reason == NULL)
-        return reason_missing();
+        return ctl_reason_missing();
     const char *asked = strcmp(verb, "reset-link") == 0 ? "reset" : verb;
     int bytes = snprintf(line, sizeof line, "%s %s %s", asked, name, ctl->reason);
     if (bytes < 0 || (size_t)bytes >= sizeof line || strpbrk(name, " \n") != NULL ||
@@ -83,7 +83,7 @@ int ctl_drain(const struct ctl *ctl)
     char *lines;
     long drain_ms = 0, pid = 0;
     if (ctl->reason == NULL)
-        return reason_missing();
+        return ctl_reason_missing();
     (void)snprintf(line, sizeof line, "drain %s", ctl->reason);
     int code = ctl_ask(ctl, line, &lines);
     if (code != CTL_OK)

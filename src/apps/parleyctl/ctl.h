@@ -26,6 +26,10 @@ int ctl_users(const struct ctl *ctl);
 /* Done by a running server, with a reason for its audit log (act.c). */
 int ctl_act(const struct ctl *ctl, const char *verb, const char *name); /* suspend, … */
 int ctl_drain(const struct ctl *ctl); /* and wait until it has stopped */
+int ctl_reason_missing(void);         /* says so; CTL_USAGE */
+
+/* Where a message is (trace.c); with a reason, too. */
+int ctl_trace(const struct ctl *ctl, const char *mid);
 
 /* Ask, and say what was wrong; on CTL_OK *lines begins behind "ok". (ask.c) */
 int ctl_ask(const struct ctl *ctl, const char *line, char **lines);

@@ -25,6 +25,9 @@ static const char help[] =
     "                                     good as its password for 24 hours\n"
     "  parleyctl [--data FOLDER] drain --reason TEXT\n"
     "                                     stop the server: clients are told, the log is sealed\n"
+    "  parleyctl [--data FOLDER] trace MID --reason TEXT [--json]\n"
+    "                                     where a message is: log, chat, inboxes, devices; not\n"
+    "                                     what it says\n"
     "  parleyctl [--data FOLDER] doctor [--json]\n"
     "                                     is anything wrong with machine, folder, certificate,\n"
     "                                     server? Each finding with what to do\n"
@@ -94,6 +97,8 @@ static int run(const struct ctl *ctl)
         return ctl_metrics(ctl);
     if (ctl->words_count == 3 && strcmp(ctl->words[0], "users") == 0 && is_act(ctl->words[1]))
         return ctl_act(ctl, ctl->words[1], ctl->words[2]);
+    if (ctl->words_count == 2 && strcmp(ctl->words[0], "trace") == 0)
+        return ctl_trace(ctl, ctl->words[1]);
     if (words_are(ctl, "doctor", NULL))
         return ctl_doctor(ctl);
     if (words_are(ctl, "drain", NULL))

@@ -13,6 +13,7 @@
 #include "apps/parleyd/events.h"
 #include "apps/parleyd/figures.h"
 #include "apps/parleyd/node.h"
+#include "apps/parleyd/trace.h"
 #include "base/base64.h"
 #include "wire/gen/row.pb.h"
 
@@ -324,6 +325,6 @@ void desk_turn(struct node *node)
         backup(node, line + 7);
     else if (strncmp(line, "drain ", 6) == 0)
         drain(node, line + 6);
-    else if (!acts_take(node, line))
+    else if (!trace_take(node, line) && !acts_take(node, line))
         desk_refuse(node, "UNSUPPORTED no such question");
 }

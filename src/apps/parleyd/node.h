@@ -78,6 +78,7 @@ enum desk_state { DESK_IDLE, DESK_APPENDING, DESK_ACT, DESK_STATUS, DESK_METRICS
 
 struct node_desk {
     enum desk_state state;
+    struct rocks_walk walk; /* trace.h: how far it has looked */
     char secret[32];
     uint8_t user[ID_BYTES]; /* DESK_ACT: whose account */
 };
