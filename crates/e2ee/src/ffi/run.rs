@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! run: opening, rows, time, buffers.
 use std::ffi::c_int;
-use std::sync::Once;
 
 use super::{input, output, panic, pure, with, Buf};
 use crate::context::Context;
@@ -33,14 +32,15 @@ pub unsafe extern "C" fn pe_open(cfg: *const u8, cfg_n: usize, out: *mut *mut Co
     })
 }
 
-/// openmls starts workers of rayon: with one, which is the caller, a seed replays byte for byte.
+/// openmls hands work to rayon. With a pool of one thread, which is the caller, a seed replays byte
+/// for byte. One for each thread that opens a context: a single one for the process would leave the
+/// work of all other threads waiting for the first, for ever.
 fn one_thread() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
-        // Fails only where the host has a pool already.
-        let _ = pool.build_global();
-    });
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+    // Fails where this thread is in a pool already. A thread cannot leave its pool: it stays.
+    if let Ok(pool) = pool {
+        std::mem::forget(pool);
+    }
 }
 
 #[no_mangle]
