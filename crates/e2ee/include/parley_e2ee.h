@@ -12,8 +12,8 @@
  * are keys: wipe every copy.
  *
  * Threads. A context is used by one thread; functions without one are pure and may be called from
- * any. The only state of the process is the time and the place of the last panic. Once, pe_open
- * gives rayon a pool of one thread, the caller's.
+ * any. The only state of the process is the time and the place of the last panic. pe_open gives the
+ * calling thread a pool of rayon's that is this thread alone; use the context where it was opened.
  *
  * Delta rule. A call marked [delta] changes rows. pe_delta_take hands them out, and the caller
  * commits them in the transaction of its own rows, before any frame is sent. Another [delta] call
@@ -157,6 +157,97 @@ int pe_devlist_sign(pe_ctx *ctx, const uint8_t *prev, size_t prev_n, const uint8
  * both cases send nothing to that user and keep the evidence. */
 int pe_devlist_verify(const uint8_t *chain, size_t chain_n, const uint8_t *pinned, size_t pinned_n,
                       pe_buf *state);
+
+/* ---- packages ---- */
+/* [delta] kps: a list of n ≤ 200 MLSMessages (KeyPackage) of this device, valid from an hour ago
+ * for 84 days; packages that nobody can use any more are dropped. SUITE, LIMIT, STATE, TIME (no
+ * pe_now). */
+int pe_kp_generate(pe_ctx *ctx, uint16_t suite, uint32_t n, int last_resort, pe_buf *kps);
+/* Is it sound, of a device that dl_state lists, under its DSK? info: user_id ‖ device_id ‖
+ * sigpub 32 ‖ suite u16 ‖ last_resort u8 ‖ not_after u64. FORMAT, CRYPTO, TIME (expired, not yet
+ * valid, or longer than 84 days and an hour), SUITE, POLICY (it cannot what our groups require),
+ * IDENTITY, DEVLIST. */
+int pe_kp_verify(pe_ctx *ctx, const uint8_t *kp, size_t kp_n, const uint8_t *dl_state,
+                 size_t dl_state_n, pe_buf *info);
+
+/* ---- group ---- */
+/* A chat is an MLS group for each of its generations, named by chat_id and gen (from 1).
+ * dl_states: a list of states of pe_devlist_verify, the newest of each user concerned. aad: v1 ‖
+ * mid ‖ n u16 × leave statement (user_id ‖ device_id ‖ policy_ver u32 ‖ sig 64, of
+ * PE_SIGN_LEAVE). bundle: v1 ‖ epoch after it u64 ‖ commit u32-len ‖ Welcome u32-len ‖ GroupInfo
+ * u32-len, MLSMessages, empty where there is none. summary: v1 ‖ suite u16 ‖ epoch u64 ‖ own
+ * leaf u32 ‖ leaves u32 ‖ policy_ver u32 ‖ u8 (1 this device is in it, 2 own commit pending, 4
+ * commit staged) ‖ time of the own leaf u64 (unix s: renew it by an empty commit when it is old)
+ * ‖ authenticator u8-len. joined: chat_id ‖ gen u16 ‖ user_id ‖ device_id of who vouches for the
+ * state (zeros after an external join) ‖ n u16 × (user_id ‖ device_id): leaves that no device
+ * list confirms, to be removed before anything is sent ‖ summary.
+ *
+ *            create ──▶ pending ── confirm ──▶ idle ◀── load, join_welcome, join_external
+ *   commit: idle ──▶ pending ── confirm or discard ──▶ idle
+ *   of others: idle ── process ──▶ staged ── apply or reject ──▶ idle
+ * Any other order is STATE. */
+
+/* [delta] policy: the bytes of extension 0xF0A1. kps: a list of at most 256 KeyPackages, all
+ * added by one commit, which is pending; without them it is empty, and confirm does nothing.
+ * POLICY: not the creator's to make, or the chat_id of a direct chat is not that of its users;
+ * what pe_kp_verify says; LIMIT, SUITE, STATE. Not taken by the server: pe_grp_delete. */
+int pe_grp_create(pe_ctx *ctx, const uint8_t chat_id[16], uint16_t gen, uint16_t suite,
+                  const uint8_t *policy, size_t policy_n, const uint8_t *kps, size_t kps_n,
+                  const uint8_t *dl_states, size_t dl_states_n, pe_buf *bundle);
+/* Rows of the group, puts only. FORMAT: of something else. REJOIN: they make no group. */
+int pe_grp_load(pe_ctx *ctx, const uint8_t chat_id[16], uint16_t gen, const uint8_t *rows,
+                size_t rows_n);
+int pe_grp_unload(pe_ctx *ctx, const uint8_t chat_id[16], uint16_t gen);
+/* [delta] Deletes the rows of a loaded group; those of one that does not load the host deletes by
+ * their prefix. */
+int pe_grp_delete(pe_ctx *ctx, const uint8_t chat_id[16], uint16_t gen);
+/* [delta] info: joined. STATE: no KeyPackage fits, or it was used; EPOCH: the loaded group
+ * stands no lower; ARG: a member's device list is missing; POLICY, IDENTITY, CRYPTO: the group
+ * is not sound. */
+int pe_grp_join_welcome(pe_ctx *ctx, const uint8_t *welcome, size_t welcome_n,
+                        const uint8_t *dl_states, size_t dl_states_n, pe_buf *info);
+/* [delta] Removes the device's old leaf, if there is one. Merged at once: if the server refuses the
+ * commit, pe_grp_delete. bundle: a bundle u32-len ‖ joined. As pe_grp_join_welcome; DEVLIST: this
+ * device is not listed. */
+int pe_grp_join_external(pe_ctx *ctx, const uint8_t *group_info, size_t group_info_n,
+                         const uint8_t *dl_states, size_t dl_states_n, const uint8_t *aad,
+                         size_t aad_n, pe_buf *bundle);
+/* [delta] change: v1 ‖ new policy u32-len (empty: as it is) ‖ KeyPackages to add u32-len, a list
+ * of at most 64 ‖ device_ids whose leaves go u32-len ‖ dl_states u32-len. Whatever a reader
+ * would refuse is refused here (POLICY, IDENTITY, DEVLIST, TIME, ARG), and nothing is pending
+ * then. An empty change renews the own leaf. */
+int pe_grp_commit(pe_ctx *ctx, const uint8_t chat_id[16], uint16_t gen, const uint8_t *change,
+                  size_t change_n, const uint8_t *aad, size_t aad_n, pe_buf *bundle);
+/* [delta] The own commit, or creation, came back from the log. info: summary. */
+int pe_grp_confirm(pe_ctx *ctx, const uint8_t chat_id[16], uint16_t gen, pe_buf *info);
+/* [delta] Another commit won. */
+int pe_grp_discard(pe_ctx *ctx, const uint8_t chat_id[16], uint16_t gen);
+/* Changes no row. told, by the server: v1 ‖ mid ‖ leaves added, leaves removed: n u16 ×
+ * (device_id ‖ user_id) each ‖ users added, users removed: n u16 × user_id each ‖ new policy
+ * u32-len (empty: unchanged). staged: v1 ‖ u8 (1 external, 2 removes this device) ‖ new epoch
+ * u64 ‖ author user_id ‖ device_id ‖ leaves added, leaves removed: n u16 × (user_id ‖ device_id)
+ * each ‖ policy u32-len ‖ users who stated that they leave, users whose device lists
+ * pe_grp_apply may want: n u16 × user_id each. EPOCH: fetch what lies between. REJOIN: sound,
+ * but this state cannot follow it. POLICY: not what was told, or a proposal that has no place in
+ * our groups. CRYPTO, FORMAT: garbage. */
+int pe_grp_process(pe_ctx *ctx, const uint8_t chat_id[16], uint16_t gen, const uint8_t *commit,
+                   size_t commit_n, const uint8_t *told, size_t told_n, pe_buf *staged);
+/* [delta] All the rules, then the new epoch. info: summary. POLICY: its author lacked the right;
+ * IDENTITY, DEVLIST, TIME, CRYPTO: a leaf that may not enter; ARG: a device list is missing. After
+ * a failure it is still staged. */
+int pe_grp_apply(pe_ctx *ctx, const uint8_t chat_id[16], uint16_t gen, const uint8_t *dl_states,
+                 size_t dl_states_n, pe_buf *info);
+int pe_grp_reject(pe_ctx *ctx, const uint8_t chat_id[16], uint16_t gen);
+
+enum pe_grp_what {
+    PE_GRP_SUMMARY = 0,
+    PE_GRP_POLICY = 1,
+    PE_GRP_LEAVES = 2, /* n u16 × (leaf u32 ‖ user_id ‖ device_id ‖ sigpub 32) */
+    PE_GRP_INFO = 3,   /* a GroupInfo of the current epoch, signed by this device */
+};
+int pe_grp_info(pe_ctx *ctx, const uint8_t chat_id[16], uint16_t gen, uint32_t what, pe_buf *out);
+/* k: SECRET, the 32 B of the current epoch. STATE: this device was removed. */
+int pe_epoch_key(pe_ctx *ctx, const uint8_t chat_id[16], uint16_t gen, pe_buf *k);
 
 /* ---- content ---- */
 /* hdr: the 76 bytes of the header, zeros for the nonce, this device's id ‖ mid 16 (zeros if

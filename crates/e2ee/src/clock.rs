@@ -7,7 +7,6 @@ pub(crate) fn set(unix_s: u64) {
 }
 
 /// Seconds since 1970; 0 before the first `pe_now`.
-#[allow(dead_code)] // lifetimes of key packages
 pub(crate) fn now() -> u64 {
     web_time::SystemTime::now()
         .duration_since(web_time::UNIX_EPOCH)

@@ -17,7 +17,6 @@ pub(crate) struct Context {
     /// The seed of the identity key, from account_create, or from a vault that was opened, until a
     /// vault is sealed. Never in a row.
     pub opened: Option<Opened>,
-    #[allow(dead_code)] // groups
     pub provider: Provider,
     pub groups: Groups,
     pub last_error: String,

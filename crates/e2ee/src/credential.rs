@@ -10,6 +10,7 @@ use crate::primitives::{verify, Key};
 use crate::wire::{join, Reader};
 use crate::Id;
 
+#[allow(dead_code)] // tests
 pub(crate) const BYTES: usize = 229;
 const VERSION: u8 = 1;
 const DSK_LABEL: &[u8] = b"parley/dsk/v1\0";

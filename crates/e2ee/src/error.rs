@@ -46,7 +46,6 @@ impl Error {
     }
 
     /// `PE_E_EPOCH`: the group stands at `have`, the message at `want`.
-    #[allow(dead_code)] // groups
     pub const fn epoch(have: u64, want: u64) -> Self {
         Error { code: Code::Epoch, text: Text::Epochs { have, want } }
     }

@@ -9,16 +9,19 @@
 //! hold the delta rule; the other modules are plain functions over bytes.
 #![deny(unsafe_code)]
 
+mod aad;
 mod account;
+mod change;
 mod clock;
 mod content;
 mod context;
-#[allow(dead_code)] // leaves of groups and key packages come next
 mod credential;
 mod devlist;
+mod directory;
 mod error;
 mod ffi;
 mod group;
+mod mls;
 mod package;
 mod policy;
 mod primitives;
@@ -26,6 +29,7 @@ mod provider;
 mod random;
 mod recovery;
 mod rows;
+mod rules;
 mod suite;
 #[cfg(test)]
 mod testing;
@@ -33,6 +37,8 @@ mod vault;
 #[cfg(test)]
 mod vectors_test;
 mod wire;
+#[cfg(test)]
+mod world;
 
 /// User, device, chat and message ids.
 pub(crate) type Id = [u8; 16];

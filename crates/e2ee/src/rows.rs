@@ -21,7 +21,6 @@ use crate::wire::Reader;
 /// First bytes of keys: account, device, and those of groups, which come by `pe_grp_load`.
 pub(crate) const KEY_ACCOUNT: u8 = 0x01;
 pub(crate) const KEY_DEVICE: u8 = 0x02;
-#[allow(dead_code)] // key packages
 pub(crate) const KEY_PACKAGE: u8 = 0x03;
 /// Behind it: chat_id ‖ gen ‖ what the provider of MLS adds.
 pub(crate) const KEY_GROUP: u8 = 0x10;
@@ -82,7 +81,6 @@ impl Rows {
         inner.now.insert(key.to_vec(), value);
     }
 
-    #[allow(dead_code)] // groups
     pub fn del(&self, key: &[u8]) {
         let mut inner = self.0.borrow_mut();
         inner.touch(key);
