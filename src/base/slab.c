@@ -9,15 +9,14 @@
 /* Stands before every object. */
 struct slot {
     uint32_t generation; /* of the object that lives here, or of the next one */
-    uint32_t vacant;     /* the next vacant slot, as index + 1 */
-    uint32_t live;
-    uint32_t unused;
+    uint32_t vacant;     /* the next vacant slot, as index + 1; 0: the last; or TAKEN */
 };
 
-#define ALIGN       ((size_t)16)
+#define TAKEN       UINT32_MAX
+#define ALIGN       ((size_t)8)
 #define CHUNK_BYTES ((size_t)32 * 1024)
 
-static_assert(sizeof(struct slot) % 16 == 0, "the object behind it stays aligned");
+static_assert(sizeof(struct slot) % ALIGN == 0, "the object behind it stays aligned");
 
 static struct slot *slot_at(const struct slab *slab, uint32_t index)
 {
@@ -45,7 +44,7 @@ static bool populate(struct slab *slab)
 
 enum status slab_open(struct slab *slab, uint32_t capacity, size_t object_bytes)
 {
-    assert(capacity > 0 && object_bytes > 0 && object_bytes <= SIZE_MAX / 4);
+    assert(capacity > 0 && capacity < TAKEN && object_bytes > 0 && object_bytes <= SIZE_MAX / 4);
     size_t slot_bytes = sizeof(struct slot) + (object_bytes + ALIGN - 1) / ALIGN * ALIGN;
     size_t per_chunk = CHUNK_BYTES / slot_bytes;
     per_chunk = per_chunk == 0 ? 1 : per_chunk < capacity ? per_chunk : capacity;
@@ -89,9 +88,9 @@ void *slab_take(struct slab *slab, struct slab_handle *handle)
     }
     uint32_t index = slab->vacant - 1;
     struct slot *slot = slot_at(slab, index);
-    assert(!slot->live);
+    assert(slot->vacant != TAKEN);
     slab->vacant = slot->vacant;
-    slot->live = true;
+    slot->vacant = TAKEN;
     slab->used++;
     *handle = (struct slab_handle){index, slot->generation};
     memset(slot + 1, 0, slab->object_bytes);
@@ -103,14 +102,13 @@ void *slab_find(const struct slab *slab, struct slab_handle handle)
     if (handle.index >= slab->populated)
         return NULL;
     struct slot *slot = slot_at(slab, handle.index);
-    return slot->live && slot->generation == handle.generation ? slot + 1 : NULL;
+    return slot->vacant == TAKEN && slot->generation == handle.generation ? slot + 1 : NULL;
 }
 
 void slab_give(struct slab *slab, struct slab_handle handle)
 {
     assert(slab_find(slab, handle) != NULL);
     struct slot *slot = slot_at(slab, handle.index);
-    slot->live = false;
     slot->generation++;
     if (slot->generation == 0) /* it has come round; 0 means no object */
         slot->generation = 1;
@@ -124,7 +122,7 @@ void *slab_next(const struct slab *slab, uint32_t *index, struct slab_handle *ha
     while (*index < slab->populated) {
         uint32_t at = (*index)++;
         struct slot *slot = slot_at(slab, at);
-        if (slot->live) {
+        if (slot->vacant == TAKEN) {
             *handle = (struct slab_handle){at, slot->generation};
             return slot + 1;
         }

@@ -55,7 +55,7 @@ static void test_wrap(void **state)
     assert_int_equal(slab_open(&slab, 1, sizeof(uint64_t)), STATUS_OK);
     struct slab_handle handle;
     uint32_t *object = slab_take(&slab, &handle);
-    object[-4] = UINT32_MAX; /* white box: `generation` is the first word of the slot */
+    object[-2] = UINT32_MAX; /* white box: `generation` is the first word of the slot */
     handle.generation = UINT32_MAX;
     slab_give(&slab, handle);
     assert_non_null(slab_take(&slab, &handle));

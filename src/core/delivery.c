@@ -38,25 +38,28 @@ static void flight_add(struct session *session, uint64_t upto, size_t bytes, uin
 {
     uint32_t count = session->flights_count;
     struct session_flight *last = count > 0 ? &session->flights[count - 1] : NULL;
-    uint64_t first = count > 1 ? session->flights[count - 2].upto : session->acked;
-    bool open = last != NULL && last->bytes < bytes_each && last->upto - first < FLIGHT_ENTRIES;
+    uint32_t first = count > 1 ? session->flights[count - 2].above : 0;
+    bool open = last != NULL && last->bytes < bytes_each && last->above - first < FLIGHT_ENTRIES;
     if (!open && count < SESSION_FLIGHTS) {
         last = &session->flights[session->flights_count++];
         last->bytes = 0;
     }
     assert(last != NULL);
-    last->upto = upto;
+    last->above = (uint32_t)(upto - session->acked); /* a window holds a few hundred */
     last->bytes += (uint32_t)bytes;
 }
 
 static void flights_ack(struct session *session, uint64_t useq)
 {
     uint32_t gone = 0;
-    while (gone < session->flights_count && session->flights[gone].upto <= useq)
+    uint64_t passed = useq - session->acked;
+    while (gone < session->flights_count && session->flights[gone].above <= passed)
         gone++;
     session->flights_count -= gone;
     memmove(session->flights, session->flights + gone,
             session->flights_count * sizeof session->flights[0]);
+    for (uint32_t i = 0; i < session->flights_count; i++)
+        session->flights[i].above -= (uint32_t)passed;
     session->acked = useq;
     session->window_shut = false;
 }

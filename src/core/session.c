@@ -404,10 +404,10 @@ void session_check(const struct session *session, const struct session_config *c
         return;
     assert(session->deadline_ms == 0);
     assert(session->acked <= session->pushed && session->pushed <= session->head);
-    uint64_t bytes = 0, last = session->acked;
+    uint64_t bytes = 0, last = 0;
     for (uint32_t i = 0; i < session->flights_count; i++) {
-        assert(session->flights[i].upto > last);
-        last = session->flights[i].upto;
+        assert(session->flights[i].above > last);
+        last = session->flights[i].above;
         bytes += session->flights[i].bytes;
     }
     uint64_t entries = session->pushed - session->acked;

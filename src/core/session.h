@@ -82,10 +82,9 @@ struct session_config {
 /* The numbers of the protocol, server_name "localhost", sign-up by invite. */
 void session_config_init(struct session_config *config);
 
-/* Entries pushed and not yet acknowledged, up to and with `upto`. */
+/* Entries pushed and not yet acknowledged: up to the one that is so many above `acked`. */
 struct session_flight {
-    uint64_t upto;
-    uint32_t bytes;
+    uint32_t above, bytes;
 };
 
 /* A chat whose sends are out of step (R1): RETRY until a start; then what was submitted before

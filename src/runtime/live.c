@@ -16,7 +16,6 @@ static uint32_t paced(uint32_t devices_max)
 enum status live_open(struct live *live, struct bus *bus, struct store *store, struct rpc *rpc,
                       uint32_t devices_max)
 {
-    static const uint8_t seed[SIPHASH_SEED_BYTES] = {2};
     memset(live, 0, sizeof *live);
     live->bus = bus;
     live->store = store;
@@ -26,11 +25,12 @@ enum status live_open(struct live *live, struct bus *bus, struct store *store, s
     live->devices = memory_reserve_array(devices_max, sizeof *live->devices);
     live->waiting_max = devices_max < LIVE_WAITING_MAX / 2 ? devices_max * 2 : LIVE_WAITING_MAX;
     live->waiting = memory_reserve_array(live->waiting_max, sizeof *live->waiting);
-    enum status status = live->devices == NULL || live->waiting == NULL ? STATUS_BUSY : STATUS_OK;
-    if (status == STATUS_OK)
-        status = map_open(&live->by_device, devices_max, ID_BYTES, seed);
-    if (status == STATUS_OK)
-        status = map_open(&live->by_user, devices_max, ID_BYTES, seed);
+    for (live->buckets = 1; live->buckets < devices_max; live->buckets *= 2)
+        continue;
+    live->by_device = memory_array(live->buckets, sizeof *live->by_device);
+    live->by_user = memory_array(live->buckets, sizeof *live->by_user);
+    bool all = live->devices && live->waiting && live->by_device && live->by_user;
+    enum status status = all ? STATUS_OK : STATUS_BUSY;
     if (status == STATUS_OK)
         status = timer_open(&live->timers, devices_max);
     if (status == STATUS_OK)
@@ -48,8 +48,8 @@ void live_close(struct live *live)
         arena_deinit(&live->jobs[i].arena);
     for (uint32_t i = 0; i < live->reached; i++)
         live_window_free(live, &live->devices[i].window);
-    map_close(&live->by_device);
-    map_close(&live->by_user);
+    memory_free(live->by_device);
+    memory_free(live->by_user);
     timer_close(&live->timers);
     pace_close(&live->pace);
     memory_free(live->devices);
@@ -89,35 +89,47 @@ void live_tell(struct live *live, const struct live_attach *is, uint64_t useq,
 
 /* ---- the table of devices ---- */
 
-uint32_t live_find(const struct live *live, const uint8_t device[ID_BYTES])
+static uint32_t *bucket(const struct live *live, uint32_t *buckets, const uint8_t id[ID_BYTES])
 {
-    uint64_t index;
-    return map_find(&live->by_device, device, &index) ? (uint32_t)index : LIVE_NONE;
+    static const uint8_t seed[SIPHASH_SEED_BYTES] = {2};
+    return &buckets[siphash(seed, slice_make(id, ID_BYTES)) & (live->buckets - 1)];
 }
 
-static uint32_t user_first(const struct live *live, const uint8_t user[ID_BYTES])
+uint32_t live_find(const struct live *live, const uint8_t device[ID_BYTES])
 {
-    uint64_t index;
-    return map_find(&live->by_user, user, &index) ? (uint32_t)index : LIVE_NONE;
+    uint32_t at = *bucket(live, live->by_device, device) - 1; /* 0 becomes LIVE_NONE */
+    while (at != LIVE_NONE && memcmp(live->devices[at].is.device, device, ID_BYTES) != 0)
+        at = live->devices[at].next_by_device;
+    return at;
+}
+
+/* `at`, or the first behind it, that is of this user. */
+static uint32_t of_user(const struct live *live, uint32_t at, const uint8_t user[ID_BYTES])
+{
+    while (at != LIVE_NONE && memcmp(live->devices[at].is.user, user, ID_BYTES) != 0)
+        at = live->devices[at].next_by_user;
+    return at;
 }
 
 uint32_t live_new(struct live *live, const struct live_attach *attach)
 {
-    uint32_t first = user_first(live, attach->user);
     uint32_t at = live->vacant != LIVE_NONE ? live->vacant : live->reached;
-    if (at == live->capacity || map_put(&live->by_device, attach->device, at) != STATUS_OK)
+    if (at == live->capacity)
         return LIVE_NONE;
-    if (map_put(&live->by_user, attach->user, at) != STATUS_OK) {
-        (void)map_remove(&live->by_device, attach->device, NULL);
-        return LIVE_NONE;
-    }
     struct live_device *device = &live->devices[at];
     if (at == live->reached)
         live->reached++;
     else
-        live->vacant = device->next_of_user;
-    *device = (struct live_device){.next_of_user = first, .used = true};
-    device->next_dirty = LIVE_NONE;
+        live->vacant = device->next_by_user;
+    uint32_t *by_device = bucket(live, live->by_device, attach->device);
+    uint32_t *by_user = bucket(live, live->by_user, attach->user);
+    *device = (struct live_device){.is = *attach,
+                                   .next_by_device = *by_device - 1,
+                                   .next_by_user = *by_user - 1,
+                                   .next_dirty = LIVE_NONE,
+                                   .used = true};
+    *by_device = *by_user = at + 1;
+    live->used++;
     return at;
 }
 
@@ -125,23 +137,25 @@ static void release(struct live *live, uint32_t at)
 {
     struct live_device *device = &live->devices[at];
     assert(device->used);
-    (void)map_remove(&live->by_device, device->is.device, NULL);
-    uint32_t first = user_first(live, device->is.user);
-    if (first == at) {
-        if (device->next_of_user == LIVE_NONE)
-            (void)map_remove(&live->by_user, device->is.user, NULL);
-        else
-            (void)!map_put(&live->by_user, device->is.user, device->next_of_user);
-    } else {
-        while (first != LIVE_NONE && live->devices[first].next_of_user != at)
-            first = live->devices[first].next_of_user;
-        if (first != LIVE_NONE)
-            live->devices[first].next_of_user = device->next_of_user;
-    }
+    uint32_t *by_device = bucket(live, live->by_device, device->is.device);
+    uint32_t *by_user = bucket(live, live->by_user, device->is.user);
+    uint32_t before = *by_device - 1;
+    if (before == at)
+        *by_device = device->next_by_device + 1;
+    for (; before != LIVE_NONE && before != at; before = live->devices[before].next_by_device)
+        if (live->devices[before].next_by_device == at)
+            live->devices[before].next_by_device = device->next_by_device;
+    before = *by_user - 1;
+    if (before == at)
+        *by_user = device->next_by_user + 1;
+    for (; before != LIVE_NONE && before != at; before = live->devices[before].next_by_user)
+        if (live->devices[before].next_by_user == at)
+            live->devices[before].next_by_user = device->next_by_user;
     live_window_free(live, &device->window);
     device->used = false;
-    device->next_of_user = live->vacant;
+    device->next_by_user = live->vacant;
     live->vacant = at;
+    live->used--;
 }
 
 /* Its session is over. What it acknowledged before still becomes receipts. */
@@ -258,14 +272,14 @@ static bool removed(const struct fold_outcome *outcome, const uint8_t device[ID_
 void live_on_folded(struct live *live, const uint8_t user[ID_BYTES],
                     const struct fold_outcome *outcome)
 {
-    uint32_t at = user_first(live, user);
+    uint32_t at = of_user(live, *bucket(live, live->by_user, user) - 1, user);
     for (size_t i = 0; outcome->revoked_count > 0 && i < LIVE_JOBS; i++) {
         struct live_job *job = &live->jobs[i]; /* it read what stood before */
         job->revoked = job->revoked || removed(outcome, job->attach.device);
     }
     while (at != LIVE_NONE) {
         struct live_device *device = &live->devices[at];
-        uint32_t next = device->next_of_user;
+        uint32_t next = of_user(live, device->next_by_user, user);
         if (device->gone) {
             at = next;
             continue;

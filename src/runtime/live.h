@@ -65,10 +65,12 @@ struct live_device {
     uint64_t seen;   /* read up to here; above the cursor while a receipt is held */
     uint64_t due_ms; /* when the first held receipt may leave; 0: none is */
     struct live_window window;
-    struct slab_handle timer;          /* armed while nothing but due_ms is awaited */
-    uint32_t next_of_user, next_dirty; /* unused: next_of_user is the next vacant one */
-    bool fresh;                        /* what was folded while it attached was told to nobody */
-    bool used, dirty, gone, busy;      /* gone: the session is over, a receipt may be owed */
+    struct slab_handle timer; /* armed while nothing but due_ms is awaited */
+    /* In the same bucket, by device and by user, the newest first; unused: the next vacant one. */
+    uint32_t next_by_device, next_by_user;
+    uint32_t next_dirty;
+    bool fresh;                   /* what was folded while it attached was told to nobody */
+    bool used, dirty, gone, busy; /* gone: the session is over, a receipt may be owed */
 };
 
 enum live_state {
@@ -117,8 +119,10 @@ struct live {
     struct store *store;
     struct rpc *rpc;
     struct live_device *devices;
-    struct map by_device, by_user;
-    struct timers timers; /* of devices whose receipt is held; token: index */
+    uint32_t *by_device, *by_user; /* buckets: the first device of a chain, plus 1; 0: none */
+    uint32_t buckets;              /* of each: a power of two, at least as many as devices */
+    uint32_t used;                 /* devices: the gauge */
+    struct timers timers;          /* of devices whose receipt is held; token: index */
     struct pace pace;
     uint64_t now_ms; /* of the last step */
     uint32_t capacity;

@@ -156,6 +156,11 @@ static void attach_finish(struct live *live, struct live_job *job)
     }
     if (at != LIVE_NONE) {
         struct live_attach *is = &live->devices[at].is;
+        if (memcmp(is->user, job->attach.user, ID_BYTES) != 0) { /* no device changes hands */
+            live->stale++;
+            live_job_end(live, job);
+            return;
+        }
         if (is->conn > job->attach.conn) { /* another one was faster */
             job->answer.refused = true;
             job->answer.last_conn = is->conn;
@@ -246,8 +251,6 @@ void live_step(struct live *live, uint64_t now_ms)
             continue; /* an ACK of what is remembered may be over as it begins */
     }
     /* Ahead of need; without memory now, the next step asks again. */
-    (void)!map_grow(&live->by_device);
-    (void)!map_grow(&live->by_user);
     (void)!map_grow(&live->pace.index);
 }
 

@@ -84,7 +84,7 @@ static void limits_look(struct node *node, struct metrics_values *values)
     limit(values, LIMIT_RATES, rates, (uint64_t)node->shards_count * LIMITER_BUCKETS);
     limit(values, LIMIT_RATES_SHARED, shared_limits_used(&node->limits_shared), LIMITER_BUCKETS);
     limit(values, LIMIT_ATTACHES, shard->processor.live.waiting_count, LIVE_WAITING_MAX);
-    limit(values, LIMIT_DEVICES, shard->processor.live.by_device.used, config->connections);
+    limit(values, LIMIT_DEVICES, shard->processor.live.used, config->connections);
     limit(values, LIMIT_QUARANTINE, node->quarantine.files, QUARANTINE_FILES_MAX);
 }
 
