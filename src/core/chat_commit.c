@@ -126,13 +126,17 @@ static bool has_leaf(const struct chat_member *member, struct slice leaf)
     return chat_listed(member->is.leaves, member->is.leaves_count, leaf);
 }
 
-/* Whose leaf it is, or was before the device was removed; NULL: nobody's. */
+/* Whose leaf it is; in a direct chat, where the leaf went with its device, whose it was (ADR 0081).
+ * NULL: nobody's. */
 static struct chat_member *owner_of(struct chat_state *chat, struct slice leaf)
 {
     for (size_t i = 0; i < chat->member_count; i++) {
+        if (has_leaf(&chat->members[i], leaf))
+            return &chat->members[i];
+    }
+    for (size_t i = 0; chat->head.kind == POLICY_DIRECT && i < chat->member_count; i++) {
         struct chat_member *member = &chat->members[i];
-        if (has_leaf(member, leaf) ||
-            chat_listed(member->is.removed, member->is.removed_count, leaf))
+        if (chat_listed(member->is.removed, member->is.removed_count, leaf))
             return member;
     }
     return NULL;

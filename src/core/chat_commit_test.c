@@ -130,6 +130,31 @@ static void a_removed_device(void **state)
     struct group_commit away = {BY(3, 1, 1), .leaves_removed = "d1"};
     assert_int_equal(group_commit(group, &away), FOLD_APPLIED);
     assert_int_equal(group_head(group).floor, 2);
+    away.mls_epoch = 2; /* it is gone: there is nothing to take away */
+    assert_int_equal(group_commit(group, &away), FOLD_REFUSED);
+    group_check_refused(group, 3, PB_ERROR_CODE_NOT_ALLOWED);
+}
+
+/* In a direct chat the leaf went with its device; the commit that takes it out of the group's tree
+ * names it all the same. */
+static void a_removed_device_of_a_direct_chat(void **state)
+{
+    struct group_rig *group = *state;
+    group_pair(group, 1, 2);
+    struct pb_record record = group_create(group, 1, 1, "ab", "a1b1b2");
+    record.body.create.policy = group_policy(group, "ab", POLICY_DIRECT, 1, POLICY_ALL_MAY_SEND);
+    assert_int_equal(group_fold(group, &record), FOLD_APPLIED);
+    assert_int_equal(group_devices_go(group, 2, "b2", false), FOLD_APPLIED);
+    assert_int_equal(group_membership(group, 2).leaves_count, 1);
+    assert_int_equal(group_head(group).pending_count, 0);
+    assert_int_equal(group_send(group, 1, 1, 1, 1), FOLD_APPLIED);
+    struct group_commit strange = {BY(1, 1, 1), .leaves_removed = "b3"};
+    assert_int_equal(group_commit(group, &strange), FOLD_REFUSED);
+    group_check_refused(group, 1, PB_ERROR_CODE_NOT_ALLOWED);
+    struct group_commit away = {BY(1, 1, 1), .leaves_removed = "b2"};
+    assert_int_equal(group_commit(group, &away), FOLD_APPLIED);
+    assert_int_equal(group_head(group).floor, 2);
+    assert_int_equal(group_membership(group, 2).leaves_count, 1);
 }
 
 static void the_same_mid_is_a_repeat_another_is_late(void **state)
@@ -257,7 +282,7 @@ static void a_new_policy_gives_new_rights(void **state)
 static void a_commit_of_a_self_chat(void **state)
 {
     struct group_rig *group = *state;
-    group_self(group, 1);
+    group_pair(group, 1, 1);
     struct pb_record record = group_create(group, 1, 1, "A", "a1");
     record.body.create.policy = group_policy(group, "A", POLICY_SELF, 1, POLICY_ALL_MAY_SEND);
     assert_int_equal(group_fold(group, &record), FOLD_APPLIED);
@@ -308,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_refusal_of_a_commit),
         TEST(a_removed_device),
+        TEST(a_removed_device_of_a_direct_chat),
         TEST(the_same_mid_is_a_repeat_another_is_late),
         TEST(the_floor_rises_with_people_and_foreign_leaves),
         TEST(joins_and_removals_take_effect_at_their_number),

@@ -43,8 +43,9 @@ struct slice *group_users(struct group_rig *group, const char *people, size_t *c
 struct slice *group_leaves(struct group_rig *group, const char *leaves, struct slice **owners,
                            size_t *count);
 
-/* The chat's id is that of the self chat of this person from here on. */
-void group_self(struct group_rig *group, uint16_t person);
+/* The chat's id is that of the direct chat of these two from here on; of one person: of the self
+ * chat. */
+void group_pair(struct group_rig *group, uint16_t person, uint16_t other);
 /* A creation by device 1 of `person`, all may send, under a mid of its own. */
 struct pb_record group_create(struct group_rig *group, uint16_t person, uint32_t gen,
                               const char *people, const char *leaves);

@@ -143,11 +143,11 @@ struct slice group_policy(struct group_rig *group, const char *people, uint8_t k
     return roster_write(group, &roster, head);
 }
 
-void group_self(struct group_rig *group, uint16_t person)
+void group_pair(struct group_rig *group, uint16_t person, uint16_t other)
 {
     uint8_t input[DIRECT_CHAT_INPUT_BYTES], hash[SHA256_BYTES];
-    struct slice user = group_user(group, person), part = SLICE_OF(input);
-    direct_chat_input(user.at, user.at, input);
+    struct slice part = SLICE_OF(input);
+    direct_chat_input(group_user(group, person).at, group_user(group, other).at, input);
     crypto_sha256(&part, 1, hash);
     memcpy(group->chat, hash, ID_BYTES);
 }

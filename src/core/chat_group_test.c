@@ -169,7 +169,7 @@ static void so_many_people_ever(void **state)
 static void a_self_chat(void **state)
 {
     struct group_rig *group = *state;
-    group_self(group, 1);
+    group_pair(group, 1, 1);
     struct pb_record record = group_create(group, 1, 1, "A", "a1a2");
     record.body.create.policy = group_policy(group, "A", POLICY_SELF, 1, POLICY_ALL_MAY_SEND);
     assert_int_equal(group_fold(group, &record), FOLD_APPLIED);
