@@ -21,7 +21,6 @@
 #define READ_BYTES      8192u
 #define SIGNING_IN_MAX  32u /* at once: the pool of passwords takes 64 */
 #define SILENCE_US      20000000u
-#define STALLED_BYTES   16384 /* a small device's: what it does not read stays on the server */
 #define ARENA_BYTES_MAX ((size_t)64 << 20)
 
 bool load_pin(uint64_t cpu)
@@ -267,6 +266,9 @@ static void connect_one(struct load *load, struct peer *peer)
     peer->stage = PEER_SIGNING_IN;
     peer->begun_us = bench_now_us();
     peer->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (peer->fd >= 0 && load->receive_bytes > 0) /* later it would drop what it had room for */
+        (void)setsockopt(peer->fd, SOL_SOCKET, SO_RCVBUF, &load->receive_bytes,
+                         sizeof load->receive_bytes);
     if (peer->fd < 0 || connect(peer->fd, (struct sockaddr *)&to, sizeof to) != 0 ||
         setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0 ||
         epoll_ctl(load->poll, EPOLL_CTL_ADD, peer->fd, &event) != 0) {
@@ -427,13 +429,11 @@ void load_drop(struct load *load, uint32_t first, uint32_t count)
 
 bool load_stall(struct load *load, uint32_t first, uint32_t count, bool still)
 {
-    const int bytes = STALLED_BYTES;
     for (uint32_t i = first; i < first + count; i++) {
         struct peer *peer = &load->peers[i];
         struct epoll_event event = {.events = EPOLLET | EPOLLOUT | (still ? 0 : EPOLLIN),
                                     .data.ptr = peer};
-        if (setsockopt(peer->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) != 0 ||
-            epoll_ctl(load->poll, EPOLL_CTL_MOD, peer->fd, &event) != 0)
+        if (epoll_ctl(load->poll, EPOLL_CTL_MOD, peer->fd, &event) != 0)
             return false;
     }
     return true;

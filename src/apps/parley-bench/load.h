@@ -24,6 +24,7 @@ struct load {
     uint32_t peers_count, ready, paired, broken; /* ready: sign-ins so far */
     uint32_t address;                            /* IPv4, network order */
     uint16_t port;
+    int receive_bytes; /* of a socket that is to connect: what the kernel holds; 0: as it likes */
     int poll;
     struct peer **touched;
     uint32_t touched_count;
@@ -52,8 +53,8 @@ MUST_USE bool load_sign_in(struct load *load, uint32_t first, uint32_t count, ui
  * again. */
 void load_drop(struct load *load, uint32_t first, uint32_t count);
 
-/* They read nothing from now on (`still`), and their sockets hold little; or they read again. What
- * is still acknowledged and pinged by them is what they had read. False: the system refuses. */
+/* They read nothing from now on (`still`), or they read again. What they had read is still
+ * acknowledged. False: the system refuses. */
 MUST_USE bool load_stall(struct load *load, uint32_t first, uint32_t count, bool still);
 
 /* Turns until every sender has sent messages_max and nothing is under way. False: reason. */

@@ -5,9 +5,9 @@
  *                not acknowledged, with its number and mid
  *   killed:      (--restart) the server is killed in mid-stream and started again; everybody signs
  *                in again and sends again what was not acknowledged
- *   stalled:     (--stall, instead of these) readers stay connected and read nothing while nine
- *                tenths of the messages are sent at once and the rest over so many seconds; then
- *                they read again
+ *   stalled:     (--stall, instead of these) readers stay connected and read nothing while all
+ *                but a fiftieth of the messages are sent at once and the rest over so many
+ *                seconds; then they read again
  * What has not come when nothing comes any more for SILENCE_US is lost, and said so. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +16,12 @@
 #include "apps/parley-bench/server.h"
 #include "apps/parley-bench/subcommands.h"
 
-#define SIGN_INS   32u
-#define CUTS       5u
-#define SILENCE_US 5000000u
-#define FLIGHT_ALL 1000u  /* of all senders of a burst: what one group of the log takes */
-#define AHEAD_ALL  20000u /* acknowledged, and not in the index yet: far from what makes it BUSY */
+#define SIGN_INS      32u
+#define CUTS          5u
+#define SILENCE_US    5000000u
+#define FLIGHT_ALL    1000u  /* of all senders of a burst: what one group of the log takes */
+#define STALLED_BYTES 16384  /* a small device: what it does not read stays on the server */
+#define AHEAD_ALL     20000u /* acknowledged, not in the index yet: far from what makes it BUSY */
 
 struct progress {
     uint64_t acked, seen;
@@ -146,7 +147,7 @@ static bool burst_send(struct load *load, uint64_t each)
 static bool stalled(struct load *load, const struct options *options, struct held *held)
 {
     uint64_t each = (options->numbers[OPTION_MESSAGES] + load->senders - 1) / load->senders;
-    uint64_t us = options->numbers[OPTION_STALL] * 1000000, burst = each * 9 / 10;
+    uint64_t us = options->numbers[OPTION_STALL] * 1000000, burst = each - each / 50;
     held->known = held_read(options, &held->before);
     if (load->window > FLIGHT_ALL / load->senders)
         load->window = load->senders < FLIGHT_ALL ? FLIGHT_ALL / load->senders : 1;
@@ -231,8 +232,10 @@ enum bench_exit loss_run(const struct options *options)
         return BENCH_USAGE;
     report_begin(&report, options);
     bool done = load_open(&load, driver, options->texts[OPTION_SERVER], 2 * pairs,
-                          options->numbers[OPTION_BODY]) &&
-                load_ready(&load);
+                          options->numbers[OPTION_BODY]);
+    if (options_given(options, OPTION_STALL))
+        load.receive_bytes = STALLED_BYTES;
+    done = done && load_ready(&load);
     load.senders = pairs;
     done = done && scenes(&load, options, &held);
     held_tell(&held, &report);
