@@ -21,6 +21,8 @@ mod directory;
 mod error;
 mod ffi;
 mod group;
+#[cfg(all(test, feature = "kat"))]
+mod kat;
 mod mls;
 mod package;
 mod policy;

@@ -266,3 +266,7 @@ mod tests;
 #[cfg(test)]
 #[path = "scenario_test.rs"]
 mod scenario;
+
+#[cfg(test)]
+#[path = "figures_test.rs"]
+mod figures;
