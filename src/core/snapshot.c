@@ -326,6 +326,13 @@ static void page_answer(struct step *step, const struct pb_snapshot *asked)
     finish(step, &page);
 }
 
+/* What the device knows of, as far as it is there: the store may be behind it. */
+static uint64_t told(const struct session *session)
+{
+    uint64_t useq = session->pushed > session->said ? session->pushed : session->said;
+    return useq < session->head ? useq : session->head;
+}
+
 void snapshot_on_rows(struct step *step)
 {
     struct ticket ticket = step->event->ticket;
@@ -341,6 +348,11 @@ void snapshot_on_rows(struct step *step)
     if (ticket.round == 0) {
         struct pb_user_head head = {0};
         (void)step_row_message(step, step_row(step, 0, 0), &pb_user_head_type, &head);
+        if (head.useq < told(step->session)) { /* marks would go back; nothing is pushed now */
+            step->session->paging = false;
+            step_error_retry(step, ticket.req, PB_ERROR_CODE_BUSY, BUSY_RETRY_MS);
+            return;
+        }
         ticket.a = head.useq;
         list_read(step, ticket, asked);
         return;

@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/timer.h"
 #include "runtime/lane_apart.h"
+#include "runtime/lane_batch.h"
 #include "runtime/lane_read.h"
 
 #define ROUND_SHIFT 24u /* token: LANE_TOKEN_BIT | lane index 16 | append round 8 | emission 24 */
-
-#define CUT_SHARE 8u /* of the rows: a batch above it takes no further record */
 
 static uint32_t rows_of(const struct lane_bounds *bounds)
 {
@@ -25,7 +25,7 @@ bool lane_bounds_fit(const struct lane_bounds *bounds)
 {
     uint64_t rows = rows_of(bounds);
     uint64_t largest = (uint64_t)chats_of(bounds) * LANE_CHAT_ROWS + LANE_RECORD_ROWS;
-    return rows >= LANE_ROWS_MIN && rows / CUT_SHARE + largest <= rows;
+    return rows >= LANE_ROWS_MIN && rows / LANE_CUT_SHARE + largest <= rows;
 }
 
 enum status lane_open(struct lane *lane, const struct lane_options *options)
@@ -43,14 +43,14 @@ enum status lane_open(struct lane *lane, const struct lane_options *options)
     lane->token_base = LANE_TOKEN_BIT | (uint64_t)index << 32;
     arena_init(&lane->arena, LANE_ARENA_BYTES_MAX);
     arena_init(&lane->spare, LANE_ARENA_BYTES_MAX);
-    enum status status = overlay_open(&lane->overlay, rows_of(&options->bounds));
+    enum status status = lane_batches_open(lane, rows_of(&options->bounds));
     if (status == STATUS_OK && lane->facts.single)
         status =
             hot_open(&lane->hot, options->bounds.hot != 0 ? options->bounds.hot : LANE_HOT_BYTES);
     if (status == STATUS_OK)
         lane->state = LANE_START;
     else
-        overlay_close(&lane->overlay);
+        lane_batches_close(lane);
     return status;
 }
 
@@ -58,7 +58,7 @@ void lane_close(struct lane *lane)
 {
     assert(lane_idle(lane));
     uint32_t index = lane->index;
-    overlay_close(&lane->overlay);
+    lane_batches_close(lane);
     hot_close(&lane->hot);
     arena_deinit(&lane->arena);
     arena_deinit(&lane->spare);
@@ -68,7 +68,8 @@ void lane_close(struct lane *lane)
 
 bool lane_idle(const struct lane *lane)
 {
-    return lane->in_flight == 0 && lane->appends_in_flight == 0;
+    return lane->in_flight == 0 && lane->appends_in_flight == 0 && !lane->batches[0].flying &&
+           !lane->batches[1].flying;
 }
 
 bool lane_full(const struct lane *lane)
@@ -132,21 +133,25 @@ void lane_on_hole(struct lane *lane, uint64_t hole_end)
     lane->holes++;
     if (hole_end > lane->next_offset)
         lane->next_offset = hole_end;
-    if (lane->state == LANE_FILL && lane->records_count == 0)
+    if (lane->state == LANE_FILL && lane->records_count == 0 &&
+        lane_batch_empty(&lane->batches[0]) && lane_batch_empty(&lane->batches[1]))
         lane->done_offset = lane->next_offset; /* perhaps nothing follows */
 }
 
 /* ---- store ---- */
 
-static void submit_commit(struct lane *lane, const struct row_write *writes, size_t count)
+static void submit_late(struct lane *lane)
 {
     struct store_request *request = &lane->requests[0];
-    *request = (struct store_request){.op = STORE_COMMIT, .writes = writes, .writes_count = count};
+    *request = (struct store_request){
+        .op = STORE_COMMIT, .writes = lane->late, .writes_count = lane->late_count};
     lane_submit(lane, request);
 }
 
 void lane_on_store(struct lane *lane, struct store_request *request)
 {
+    if (lane_batch_on_store(lane, request))
+        return;
     assert(lane->in_flight > 0);
     lane->in_flight--;
     if (request->status == STATUS_BUSY || request->status == STATUS_TIMEOUT)
@@ -167,7 +172,7 @@ static bool retried(struct lane *lane)
 
 /* ---- start ---- */
 
-static void part_key(const struct lane *lane, struct row_key *key)
+void lane_part_key(const struct lane *lane, struct row_key *key)
 {
     *key = row_key_make(TABLE_META, NULL, NULL, META_PART);
     key->a[0] = (uint8_t)(lane->partition >> 8);
@@ -187,7 +192,7 @@ static void start(struct lane *lane)
     struct store_request *request = &lane->requests[0];
     const struct row *rows = request->rows;
     if (rows == NULL) {
-        part_key(lane, &lane->request_keys[0][0]);
+        lane_part_key(lane, &lane->request_keys[0][0]);
         lane_version_key(lane, &lane->request_keys[0][1]);
         *request = (struct store_request){.op = STORE_GET,
                                           .keys = lane->request_keys[0],
@@ -237,24 +242,24 @@ static bool append(struct arena *arena, void **items, size_t counts[2], const vo
     return true;
 }
 
-static bool writes_add(struct lane *lane, bool late, const struct row_write *more, size_t count)
+static bool late_add(struct lane *lane, const struct fold_outcome *outcome)
 {
-    size_t counts[2] = {late ? lane->late_count : lane->writes_count,
-                        late ? lane->late_room : lane->writes_room};
-    void *items = late ? lane->late : lane->writes;
-    for (size_t i = 0; i < count; i++) {
-        if (overlay_write(&lane->overlay, &more[i]) != STATUS_OK)
+    size_t counts[2] = {lane->late_count, lane->late_room};
+    void *items = lane->late;
+    for (size_t i = 0; i < outcome->late_count; i++) {
+        if (overlay_write(&lane_filling(lane)->overlay, &outcome->late[i]) != STATUS_OK)
             return false;
     }
-    if (!append(&lane->arena, &items, counts, more, count, sizeof *more))
+    if (!append(&lane->arena, &items, counts, outcome->late, outcome->late_count,
+                sizeof *outcome->late))
         return false;
-    *(late ? &lane->late : &lane->writes) = items;
-    *(late ? &lane->late_count : &lane->writes_count) = counts[0];
-    *(late ? &lane->late_room : &lane->writes_room) = counts[1];
+    lane->late = items;
+    lane->late_count = counts[0];
+    lane->late_room = counts[1];
     return true;
 }
 
-/* One machine: what a fold bears is folded in the same batch, breadth first. */
+/* One machine: what a fold bears is folded in the same turn, breadth first. */
 static bool children_add(struct lane *lane, const struct fold_outcome *outcome)
 {
     for (size_t i = 0; i < outcome->emissions_count; i++) {
@@ -326,8 +331,8 @@ static bool outcome_take(struct lane *lane, struct fold_outcome *outcome)
     if (!lane->facts.single && outcome->bare && lane->bare_count < LANE_RECORDS_MAX)
         memcpy(lane->bare[lane->bare_count++], lane->at->key, ID_BYTES);
     lane->verdicts[outcome->verdict]++;
-    return writes_add(lane, false, outcome->writes, outcome->writes_count) &&
-           writes_add(lane, true, outcome->late, outcome->late_count) &&
+    lane->waits = lane->waits || lane_waits_for(outcome);
+    return lane_write(lane, outcome->writes, outcome->writes_count) && late_add(lane, outcome) &&
            emissions_add(lane, outcome) && notice_add(lane, outcome);
 }
 
@@ -336,10 +341,10 @@ static bool late_join(struct lane *lane)
 {
     size_t count = lane->late_count;
     lane->late_count = 0;
-    return writes_add(lane, false, lane->late, count);
+    return lane_write(lane, lane->late, count);
 }
 
-/* The next thing to fold; false if the batch is over. */
+/* The next thing to fold; false if the turn is over. */
 static bool next_record(struct lane *lane)
 {
     fold_reads_reset(&lane->reads);
@@ -351,8 +356,7 @@ static bool next_record(struct lane *lane)
         return true;
     }
     if (lane->folded == lane->records_count || lane->cut ||
-        (lane->folded > 0 && (lane->arena.used > LANE_ARENA_CUT_BYTES ||
-                              lane->overlay.count > lane->overlay.capacity / CUT_SHARE)))
+        (lane->folded > 0 && (lane->arena.used > LANE_ARENA_CUT_BYTES || lane_batch_full(lane))))
         return false;
     struct fold_record *at = ARENA_NEW(&lane->arena, struct fold_record);
     if (at == NULL)
@@ -400,22 +404,25 @@ static void fold_one(struct lane *lane)
 
 /* ---- the three lines ---- */
 
-static void commit(struct lane *lane)
+static bool before_flies(struct lane *lane)
 {
-    if (lane->facts.single) {
-        uint64_t next = lane->records[lane->folded - 1].place.offset + 1;
-        if (lane->folded == lane->records_count)
-            next = lane->next_offset;
-        struct row_write part = {.kind = ROW_MAX, .columns = {lane->facts.log_epoch, next}};
-        part_key(lane, &part.key);
-        if (!writes_add(lane, false, &part, 1)) {
-            lane->state = LANE_FAILED;
-            return;
-        }
+    return lane_before(lane)->flying || lane_before(lane)->again;
+}
+
+/* What was folded goes to the store; one machine: now only if somebody waits for it. */
+static bool commit(struct lane *lane)
+{
+    bool behind = lane->facts.single && !lane->waits && lane->unreadable == NULL;
+    lane_filling(lane)->passed = true;
+    if (behind) {
+        lane->state = LANE_FILL;
+        lane->finished = true;
+    } else if (before_flies(lane)) {
+        return false;
+    } else {
+        lane->state = lane_batch_begin(lane) ? LANE_APPEND : LANE_FAILED;
     }
-    lane->state = LANE_APPEND;
-    if (lane->writes_count > 0)
-        submit_commit(lane, lane->writes, lane->writes_count);
+    return true;
 }
 
 /* Submit what the producer takes now. */
@@ -467,20 +474,18 @@ static bool appends_finished(struct lane *lane)
     return lane->append_failed == 0 && lane->append_done == lane->emissions_count;
 }
 
-static bool batch_finish(struct lane *lane)
+static void turn_finish(struct lane *lane)
 {
-    uint64_t done = lane->folded == lane->records_count ? lane->next_offset
-                                                        : lane->records[lane->folded].place.offset;
-    lane->done_offset = done;
-    for (size_t i = 0; lane->facts.single && i < lane->overlay.count; i++)
-        hot_follow(&lane->hot, overlay_row(&lane->overlay, i));
-    lane->bus->vtable->commit(lane->bus, lane->topic, lane->partition, done);
+    struct lane_batch *before = lane_before(lane);
+    if (before->begun)
+        lane_batch_finish(lane, before);
+    lane_batch_finish(lane, lane_filling(lane));
     lane->state = LANE_FILL;
-    return true;
+    lane->finished = true;
 }
 
-/* Forget the finished batch; what was cut off moves to the other arena. */
-static void batch_reset(struct lane *lane)
+/* Forget the finished turn; what was cut off moves to the other arena. */
+static void turn_reset(struct lane *lane)
 {
     size_t rest = lane->records_count - lane->folded;
     struct arena old = lane->arena;
@@ -497,52 +502,60 @@ static void batch_reset(struct lane *lane)
     lane->spare = old;
     lane->records_count = rest;
     lane->folded = 0;
-    overlay_reset(&lane->overlay);
-    lane->writes = lane->late = NULL;
-    lane->writes_count = lane->writes_room = lane->late_count = lane->late_room = 0;
+    bool committed = lane_filling(lane)->begun; /* with this turn */
+    for (size_t i = 0; committed && i < 2; i++)
+        lane_batch_drop(lane, &lane->batches[i]);
+    lane->late = NULL;
+    lane->late_count = lane->late_room = 0;
     lane->emissions = NULL;
     lane->emissions_count = lane->emissions_room = 0;
     lane->appended = lane->append_done = lane->append_failed = 0;
     lane->append_round++;
     lane->bare_count = 0;
-    lane->cut = lane->behind = false;
+    lane->cut = lane->behind = lane->waits = false;
     lane->notices = lane->notices_last = NULL;
     lane->unreadable = lane->unreadable_last = NULL;
+}
+
+static bool fill(struct lane *lane)
+{
+    bool all_done = lane_batch_empty(&lane->batches[0]) && lane_batch_empty(&lane->batches[1]);
+    if (lane->records_count == 0 && lane->seek) {
+        lane->seek = false;
+        consume(lane, lane->next_offset);
+    }
+    if (lane->records_count == 0 && lane->stop != LANE_STOP_NONE && all_done)
+        lane->state = LANE_STOPPED;
+    if (lane->records_count == 0 || lane_batch_full(lane))
+        return false;
+    lane->state = next_record(lane) ? LANE_FOLD : LANE_FAILED;
+    return true;
 }
 
 static bool advance(struct lane *lane)
 {
     switch (lane->state) {
     case LANE_START: start(lane); return lane->in_flight == 0 && lane->state == LANE_START;
-    case LANE_FILL:
-        if (lane->records_count == 0 && lane->seek) {
-            lane->seek = false;
-            consume(lane, lane->next_offset);
-        }
-        if (lane->records_count == 0 && lane->stop != LANE_STOP_NONE)
-            lane->state = LANE_STOPPED;
-        if (lane->records_count == 0)
-            return false;
-        lane->state = next_record(lane) ? LANE_FOLD : LANE_FAILED;
-        return true;
+    case LANE_FILL: return fill(lane);
     case LANE_FOLD: fold_one(lane); return true;
     case LANE_READ: lane_read_done(lane); return true;
     case LANE_COMMIT:
-        if (lane->unreadable != NULL) {
-            lane->state = LANE_SHOWN;
+        if (lane->unreadable == NULL)
+            return commit(lane);
+        if (before_flies(lane)) /* shown once: the step after it commits */
             return false;
-        }
-        commit(lane);
-        return true;
-    case LANE_SHOWN: commit(lane); return true;
+        lane->state = LANE_SHOWN;
+        return false;
+    case LANE_SHOWN: return commit(lane);
     case LANE_APPEND:
-        if (!appends_finished(lane) || lane->state == LANE_FAILED)
+        if (lane_filling(lane)->flying || lane_filling(lane)->again || !appends_finished(lane) ||
+            lane->state == LANE_FAILED)
             return false;
         lane->state = LANE_LATE;
         if (lane->late_count > 0)
-            submit_commit(lane, lane->late, lane->late_count);
+            submit_late(lane);
         return true;
-    case LANE_LATE: return batch_finish(lane);
+    case LANE_LATE: turn_finish(lane); return true;
     case LANE_FREE:
     case LANE_STOPPED:
     case LANE_FAILED:
@@ -550,18 +563,37 @@ static bool advance(struct lane *lane)
     }
 }
 
-bool lane_step(struct lane *lane)
+bool lane_step(struct lane *lane, uint64_t now_ms)
 {
-    if (lane->state == LANE_FILL && lane->writes_count + lane->folded > 0)
-        batch_reset(lane);
+    lane->now_ms = now_ms;
+    if (lane->state == LANE_FILL && lane->folded > 0)
+        turn_reset(lane);
+    lane_batches_retry(lane);
+    if (lane->state == LANE_FILL && lane->facts.single && !lane_batches_step(lane))
+        lane->state = LANE_FAILED;
     if (retried(lane))
         return false;
+    lane->finished = false;
     while (lane->in_flight == 0 && lane->retry_count == 0) {
-        bool finished = lane->state == LANE_LATE;
         if (!advance(lane))
             return false;
-        if (finished)
+        if (lane->finished)
             return true;
     }
     return false;
+}
+
+uint64_t lane_next_ms(const struct lane *lane)
+{
+    const struct lane_batch *batch = &lane->batches[lane->filling];
+    if (!lane->facts.single || lane->state != LANE_FILL || lane_batch_empty(batch) ||
+        lane->batches[1 - lane->filling].begun)
+        return TIMER_NEVER;
+    return lane->hurry ? lane->now_ms : lane->committed_ms + LANE_COMPANY_MS;
+}
+
+bool lane_join(struct lane *lane, const struct row_write *writes, size_t count)
+{
+    return !lane_filling(lane)->begun && !lane_batch_full(lane) && lane->state != LANE_FAILED &&
+           lane_write(lane, writes, count);
 }

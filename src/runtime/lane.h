@@ -2,22 +2,29 @@
  * lane.h: the folding of one partition (one machine: of the whole log), batch by batch.
  *
  *   START → FILL → FOLD ⇄ READ → COMMIT (→ SHOWN) → APPEND → LATE → FILL        (any) → FAILED
+ *     │      │                   └→ FILL: one machine, nothing has to wait for the store
  *     └──────┴→ STOPPED: the log goes on by rules of a newer program (lane_stop)
- *           one machine: children of a record are folded after it, in the same batch, under its
- *           offset and their own `sub`; there is no APPEND, and late writes and META_PART end the
- *           same commit.
+ *           one machine: children of a record are folded after it, in the same turn, under its
+ *           offset and their own `sub`; there is no APPEND, and late writes and META_PART are of
+ *           the same commit.
  *
- * The order of the last three is the guarantee: rows, outgoing records, marks; only then is the
- * offset finished. All of it may be repeated after a crash.
- * Invariants (lane_check): one batch in flight; a head write never shares a batch with an earlier
- * bare emission of its chat (storage §2.2 step 2); after a failed append it and all later ones go
- * out again (R8). A store that is BUSY or late gets the same request again.
+ * A turn folds what was taken from the log. The order of the last three is the guarantee: rows,
+ * outgoing records, marks; only then is the offset finished. All of it may be repeated after a
+ * crash.
+ * One machine (ADR 0061): the log has it all, so what follows from a turn is shown at once, and its
+ * rows join a batch (lane_batch.h) that is committed behind it, LANE_COMPANY_MS after the one
+ * before or when it is full; folds go on over it. A turn waits for its commit, as in a fleet, if
+ * somebody may go and read what it wrote: an answer, an entry that is told without its body, rows
+ * other than those of messages.
+ * Invariants (lane_check): one batch is committed at a time; a head write never shares a batch with
+ * an earlier bare emission of its chat (storage §2.2 step 2); after a failed append it and all
+ * later ones go out again (R8). A store that is BUSY or late gets the same request again.
  * A record that nobody can read is left out, and listed for who runs the node (lane_unreadable),
  * who has one step to keep a copy before the batch is committed (SHOWN); in a fleet a copy goes to
  * the topic quarantine. A record of a newer program stops the lane: what
  * stood before it is finished, nothing from it on is folded, its offset is not finished.
- * Owner: the thread of the processor. Bounds: LANE_RECORDS_MAX records and LANE_BYTES_MAX a batch;
- * the rows of a batch and the chats of a user by lane_bounds. */
+ * Owner: the thread of the processor. Bounds: LANE_RECORDS_MAX records and LANE_BYTES_MAX a turn;
+ * LANE_BATCH_* and lane_bounds a batch; the chats of a user by lane_bounds. */
 #pragma once
 
 #include "base/arena.h"
@@ -31,6 +38,10 @@
 #define LANE_BYTES_MAX       (1024u * 1024u)
 #define LANE_ARENA_BYTES_MAX ((size_t)256 << 20)
 #define LANE_ARENA_CUT_BYTES ((size_t)16 << 20)
+#define LANE_BATCH_WRITES    (1u << 15)        /* enough: no further turn joins the batch */
+#define LANE_BATCH_BYTES     ((size_t)8 << 20) /* … of values */
+#define LANE_CUT_SHARE       8u                /* … of the rows it may hold */
+#define LANE_COMPANY_MS      200u              /* between two commits that nobody waits for */
 #define LANE_TOKEN_BIT       (UINT64_C(1) << 61)
 #define LANE_ROWS            (1u << 16) /* the default of lane_bounds.rows */
 #define LANE_ROWS_MIN        2048u      /* one record of a full group, twice */
@@ -102,6 +113,18 @@ struct lane_unreadable {
     struct lane_unreadable *next;
 };
 
+/* Rows on their way to the store. */
+struct lane_batch {
+    struct overlay overlay;
+    struct arena arena; /* values */
+    struct row_write *writes;
+    size_t writes_count, writes_room;
+    bool passed;               /* records were folded into it */
+    bool begun, flying, again; /* its commit; under way; to be repeated */
+    uint64_t next_offset;      /* begun: one past the newest record in it */
+    struct store_request request;
+};
+
 struct lane {
     enum lane_state state;
     enum lane_stop stop; /* set: nothing more is taken, and the lane stops when all is finished */
@@ -112,11 +135,15 @@ struct lane {
     enum topic topic;
     uint32_t partition, index, chats_max;
     uint64_t token_base;
-    struct arena arena, spare; /* a batch lives in one; what was cut off moves to the other */
-    struct overlay overlay;
-    struct hot hot; /* one machine: nobody else writes these rows */
+    struct arena arena, spare; /* a turn lives in one; what was cut off moves to the other */
+    struct lane_batch batches[2];
+    unsigned filling; /* which of them; the other one is committed, or empty */
+    uint64_t dropped; /* batches that were emptied: what was read before may be older */
+    uint64_t now_ms, committed_ms; /* of the step; when the last commit began */
+    bool hurry;                    /* somebody waits for the batch that fills */
+    struct hot hot;                /* one machine: nobody else writes these rows */
 
-    /* The batch: records taken from the bus, and how far they are folded. */
+    /* The turn: records taken from the bus, and how far they are folded. */
     struct fold_record records[LANE_RECORDS_MAX];
     struct slice raw[LANE_RECORDS_MAX]; /* their bytes */
     size_t records_count, folded;
@@ -135,9 +162,11 @@ struct lane {
     size_t in_flight, retry_count;
     struct store_request *retry[FOLD_WANTS_MAX];
 
-    /* What the batch gives. */
-    struct row_write *writes, *late;
-    size_t writes_count, writes_room, late_count, late_room;
+    /* What the turn gives. */
+    struct row_write *late;
+    size_t late_count, late_room;
+    bool waits;    /* it is shown when the store has it */
+    bool finished; /* just now */
     struct fold_emission *emissions;
     size_t emissions_count, emissions_room;
     size_t appended, append_done, append_failed; /* submitted, completed, first failed + 1 */
@@ -174,9 +203,19 @@ void lane_on_appended(struct lane *lane, uint64_t token, enum status status);
 /* The completion of a store request whose token names this lane. */
 void lane_on_store(struct lane *lane, struct store_request *request);
 
-/* Go on as far as possible. True when a batch was finished just now: its notices stand until the
- * next step. */
-bool lane_step(struct lane *lane);
+/* Go on as far as possible. `now_ms`: monotonic. True when a turn was finished just now: its
+ * notices stand until the next step. */
+bool lane_step(struct lane *lane, uint64_t now_ms);
+/* When to step again at the latest, though nothing comes in; TIMER_NEVER. */
+uint64_t lane_next_ms(const struct lane *lane);
 
+/* One machine. Rows that are not the log's (cursors) go with the next commit; a crash before it
+ * forgets them. False: not now. */
+bool lane_join(struct lane *lane, const struct row_write *writes, size_t count);
+/* One machine. What the store answered to a GET or a RANGE, as of all that is folded; `dropped`:
+ * lane->dropped when it was asked. False: it is too old, or there is no memory: ask again. */
+bool lane_look(const struct lane *lane, struct store_request *request, uint64_t dropped);
+
+void lane_part_key(const struct lane *lane, struct row_key *key); /* of META_PART */
 bool lane_idle(const struct lane *lane); /* nothing in flight, appends included */
 void lane_check(const struct lane *lane);

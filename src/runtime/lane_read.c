@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "runtime/lane_batch.h"
 
 void lane_submit(struct lane *lane, struct store_request *request)
 {
@@ -13,11 +14,19 @@ void lane_submit(struct lane *lane, struct store_request *request)
     lane->store->vtable->submit(lane->store, request);
 }
 
+static bool covered(const struct lane *lane, const struct fold_want *want)
+{
+    return !lane->behind && (overlay_covers(&lane->batches[0].overlay, want) ||
+                             overlay_covers(&lane->batches[1].overlay, want));
+}
+
 static bool answered_here(struct lane *lane, struct fold_want *want)
 {
     if (!lane->facts.single)
         return false;
-    size_t more = want->kind == FOLD_RANGE ? overlay_group_rows(&lane->overlay, &want->from) : 0;
+    size_t more = 0;
+    for (size_t i = 0; want->kind == FOLD_RANGE && i < 2; i++)
+        more += overlay_group_rows(&lane->batches[i].overlay, &want->from);
     return hot_answer(&lane->hot, want, more, &lane->arena);
 }
 
@@ -28,7 +37,7 @@ void lane_read(struct lane *lane)
         struct fold_want *want = &lane->reads.at[i];
         struct store_request *request = &lane->requests[i];
         request->rows = NULL;
-        if ((!lane->behind && overlay_covers(&lane->overlay, want)) || answered_here(lane, want))
+        if (covered(lane, want) || answered_here(lane, want))
             continue;
         want->rows = ARENA_RAW(&lane->arena, struct row, want->rows_max);
         if (want->rows == NULL) {
@@ -49,6 +58,13 @@ void lane_read(struct lane *lane)
     }
 }
 
+/* The batch before first: what fills lies over it. */
+static bool batches_merge(const struct lane *lane, struct fold_want *want, struct arena *arena)
+{
+    return overlay_merge(&lane->batches[1 - lane->filling].overlay, want, arena) == STATUS_OK &&
+           overlay_merge(&lane->batches[lane->filling].overlay, want, arena) == STATUS_OK;
+}
+
 static bool rows_merge(struct lane *lane)
 {
     for (size_t i = lane->reads.read; i < lane->reads.count; i++) {
@@ -58,7 +74,7 @@ static bool rows_merge(struct lane *lane)
             if (lane->facts.single)
                 hot_learn(&lane->hot, want);
         }
-        if (overlay_merge(&lane->overlay, want, &lane->arena) != STATUS_OK)
+        if (!batches_merge(lane, want, &lane->arena))
             return false;
     }
     lane->reads.read = lane->reads.count;
@@ -145,4 +161,44 @@ void lane_read_done(struct lane *lane)
     lane->state = rows_merge(lane) ? LANE_FOLD : LANE_FAILED;
     if (lane->state == LANE_FOLD && !lane->facts.single)
         reads_judge(lane);
+}
+
+/* ---- for others ---- */
+
+/* The batch may be emptied before they are read. */
+static bool values_copy(struct store_request *request, size_t from, size_t count)
+{
+    for (size_t i = from; i < from + count; i++)
+        request->rows[i].value = arena_copy(request->arena, request->rows[i].value);
+    return !request->arena->exhausted;
+}
+
+bool lane_look(const struct lane *lane, struct store_request *request, uint64_t dropped)
+{
+    if (lane->dropped != dropped)
+        return false;
+    if (request->op == STORE_RANGE) {
+        struct fold_want want = {.kind = FOLD_RANGE,
+                                 .from = request->keys[0],
+                                 .to = request->keys[1],
+                                 .rows = request->rows,
+                                 .rows_count = request->rows_count,
+                                 .rows_max = request->rows_max};
+        if (!batches_merge(lane, &want, request->arena))
+            return false;
+        request->rows_count = want.rows_count;
+        return values_copy(request, 0, want.rows_count);
+    }
+    for (size_t i = 0; request->op == STORE_GET && i < request->keys_count; i++) {
+        const uint8_t *value = request->rows[i].value.at;
+        struct fold_want want = {.kind = FOLD_GET,
+                                 .from = request->keys[i],
+                                 .rows = &request->rows[i],
+                                 .rows_count = 1,
+                                 .rows_max = 1};
+        if (!batches_merge(lane, &want, request->arena) ||
+            (request->rows[i].value.at != value && !values_copy(request, i, 1)))
+            return false;
+    }
+    return true;
 }

@@ -40,6 +40,7 @@ static void bounds_fit(void **state)
 
 static struct arena arena;
 static struct lane lane;
+static uint64_t now_ms;
 
 static struct {
     struct bus port;
@@ -162,7 +163,7 @@ static size_t settle(struct lane_unreadable *last)
     size_t left_out = 0;
     for (int i = 0; i < 200; i++) {
         enum lane_state before = lane.state;
-        (void)lane_step(&lane);
+        (void)lane_step(&lane, now_ms += 1000);
         if (lane.state == LANE_SHOWN && before != LANE_SHOWN)
             for (const struct lane_unreadable *at = lane.unreadable; at != NULL; at = at->next) {
                 *last = *at;
@@ -368,7 +369,7 @@ static void the_list_is_shown_before_the_commit(void **state)
     assert_int_equal(settle(&last), 0);
     give_bytes(SLICE_EMPTY);
     lane_on_record(&lane, &bus.log[bus.consumed++]);
-    (void)lane_step(&lane);
+    (void)lane_step(&lane, now_ms += 1000);
     assert_int_equal(lane.state, LANE_SHOWN);
     assert_non_null(lane.unreadable);
     assert_int_equal(store.count, 0);

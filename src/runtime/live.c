@@ -20,6 +20,7 @@ enum status live_open(struct live *live, struct bus *bus, struct store *store, s
     live->bus = bus;
     live->store = store;
     live->rpc = rpc;
+    live->single = bus->vtable->facts(bus).single;
     live->capacity = devices_max;
     live->dirty = live->dirty_last = live->vacant = LIVE_NONE;
     live->devices = memory_reserve_array(devices_max, sizeof *live->devices);

@@ -35,6 +35,7 @@
 #define LIVE_WINDOW      256u /* entries remembered of a device */
 #define LIVE_WINDOWS_MAX ((size_t)8 << 20) /* bytes of all of them: what is above is read */
 #define LIVE_NONE        UINT32_MAX
+#define LIVE_MOVES       256u /* cursors that wait for the owner's next commit */
 #define LIVE_TOKEN_BIT   (UINT64_C(1) << 62)
 
 struct live_attach {
@@ -134,6 +135,12 @@ struct live {
     bool ready;     /* the folds are at the end of the log */
     bool read_only; /* rollback proven, or the log failed */
     size_t windows_bytes;
+    /* One machine: cursors go with what the lane commits, which takes them away. */
+    struct row_write moves[LIVE_MOVES];
+    size_t moves_count;
+    bool hurry; /* a device attached: it reads what is folded */
+    bool single;
+    uint64_t dropped_batches; /* of the lane, as of this step */
     uint64_t dropped, stale;
     uint64_t remembered, reads; /* ACKs that read no range, and that did */
 };
@@ -144,6 +151,8 @@ void live_close(struct live *live);
 
 void live_on_rpc(struct live *live, const struct pb_rpc *rpc);
 void live_on_store(struct live *live, struct store_request *request);
+/* How many batches the lane had dropped when this was asked. */
+uint64_t live_asked(const struct store_request *request);
 void live_on_appended(struct live *live, uint64_t token, enum status status);
 
 /* A user's inbox grew, an answer is due, devices were removed. */

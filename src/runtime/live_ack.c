@@ -38,6 +38,10 @@ static void ack_cursor(struct live *live, struct live_job *job)
         return;
     }
     job->cursor = upto;
+    if (live_move(live, job, upto)) {
+        ack_end(live, job);
+        return;
+    }
     job->state = LIVE_ACK_CURSOR;
     live_write(live, job, upto, job->attach.dseq, job->attach.conn);
 }
@@ -71,7 +75,7 @@ static void ack_range(struct live *live, struct live_job *job)
     struct pb_user_head head = {0};
     if (job->request.rows[0].found)
         (void)!fold_decode(&pb_user_head_type, &job->request.rows[0], &job->arena, &head);
-    job->cursor = job->request.rows[1].columns[CURSOR_USEQ];
+    job->cursor = live_cursor(&job->request.rows[1], head.useq);
     if (head.useq > device->told && !device->gone) {
         device->told = head.useq;
         live_tell(live, &device->is, head.useq, NULL);

@@ -5,11 +5,20 @@
 
 #include "base/assert.h"
 
+#define DROPPED_SHIFT 8u
+#define DROPPED_MASK  ((UINT64_C(1) << 48) - 1)
+
+uint64_t live_asked(const struct store_request *request)
+{
+    return request->token >> DROPPED_SHIFT & DROPPED_MASK;
+}
+
 void live_submit(struct live *live, struct live_job *job)
 {
     job->in_flight = true;
     job->again = false;
-    job->request.token = LIVE_TOKEN_BIT | (uint64_t)(job - live->jobs);
+    job->request.token = LIVE_TOKEN_BIT | (live->dropped_batches & DROPPED_MASK) << DROPPED_SHIFT |
+                         (uint64_t)(job - live->jobs);
     job->request.arena = &job->arena;
     live->store->vtable->submit(live->store, &job->request);
 }
@@ -35,6 +44,17 @@ void live_write(struct live *live, struct live_job *job, uint64_t useq, uint64_t
     live_submit(live, job);
 }
 
+bool live_move(struct live *live, const struct live_job *job, uint64_t useq)
+{
+    if (!live->single || live->moves_count == LIVE_MOVES)
+        return false;
+    live->moves[live->moves_count++] = (struct row_write){
+        .kind = ROW_MAX,
+        .key = row_key_make(TABLE_CURSOR, job->attach.user, job->attach.device, 0),
+        .columns = {useq, job->attach.dseq, job->attach.conn}};
+    return true;
+}
+
 void live_on_store(struct live *live, struct store_request *request)
 {
     struct live_job *job = &live->jobs[request->token & 0xFF];
@@ -58,6 +78,13 @@ void live_job_end(struct live *live, struct live_job *job)
 }
 
 /* ---- attach ---- */
+
+/* A crash may have come between the cursor and the rows, which are folded again; but if the log
+ * lost them, too, what comes now under these numbers was not acknowledged. */
+uint64_t live_cursor(const struct row *row, uint64_t head)
+{
+    return row->columns[CURSOR_USEQ] < head ? row->columns[CURSOR_USEQ] : head;
+}
 
 static void answer(struct live *live, struct live_job *job)
 {
@@ -122,7 +149,7 @@ static void attach_decide(struct live *live, struct live_job *job)
     if (rows[0].found)
         (void)!fold_decode(&pb_user_head_type, &rows[0], &job->arena, &head);
     job->head = head.useq;
-    job->cursor = rows[1].columns[CURSOR_USEQ];
+    job->cursor = live_cursor(&rows[1], head.useq);
     job->answer.useq = head.useq;
     job->answer.dseq = rows[1].columns[CURSOR_DSEQ];
     job->answer.dl_n = head.dl_n;
@@ -195,6 +222,7 @@ static void attach_finish(struct live *live, struct live_job *job)
      * number is not known, so the ACK job reads the head again and tells it. */
     device->told = job->head;
     device->fresh = true;
+    live->hurry = true;
     live_job_end(live, job);
     live_dirty(live, at);
 }

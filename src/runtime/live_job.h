@@ -38,6 +38,10 @@ void live_submit(struct live *live, struct live_job *job);
 void live_read(struct live *live, struct live_job *job, size_t count); /* the keys of the job */
 void live_write(struct live *live, struct live_job *job, uint64_t useq, uint64_t dseq,
                 uint64_t conn);
+/* One machine: the same for a cursor, without waiting for it. False: it has to be written. */
+bool live_move(struct live *live, const struct live_job *job, uint64_t useq);
+/* What the row says; it may be ahead of the head, which is what counts. */
+uint64_t live_cursor(const struct row *row, uint64_t head);
 void live_job_end(struct live *live, struct live_job *job);
 
 /* live_ack.c: LIVE_ACK_x. */

@@ -69,7 +69,9 @@ void processor_close(struct processor *processor)
     for (uint32_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
         if (processor->lanes[i] == NULL)
             continue;
-        processor->lanes[i]->in_flight = processor->lanes[i]->appends_in_flight = 0;
+        struct lane *lane = processor->lanes[i];
+        lane->in_flight = lane->appends_in_flight = 0;
+        lane->batches[0].flying = lane->batches[1].flying = false;
         lane_remove(processor, i);
     }
     live_close(&processor->live);
@@ -130,6 +132,38 @@ void processor_on_rpc(struct processor *processor, const struct pb_rpc *rpc)
 /* A store that answers at once is asked again in the same turn, within reason. */
 #define STEP_ROUNDS 64
 
+/* One machine: the lane's rows are on their way to the store; an answer goes through them. */
+static void live_look(struct processor *processor, struct store_request *request)
+{
+    const struct lane *lane = processor->lanes[0];
+    if (!processor->facts.single || lane == NULL || request->status != STATUS_OK ||
+        request->op == STORE_COMMIT)
+        return;
+    if (!lane_look(lane, request, live_asked(request)))
+        request->status = STATUS_BUSY; /* it is asked again */
+}
+
+/* Is all that there is folded, though not committed? */
+static bool at_end(const struct processor *processor, const struct lane *lane)
+{
+    return lane->next_offset >=
+           processor->bus->vtable->ends(processor->bus, lane->topic, lane->partition).next;
+}
+
+/* What live has for the lane's next commit, and whom it keeps waiting for it. */
+static void live_give(struct processor *processor)
+{
+    struct live *live = &processor->live;
+    struct lane *lane = processor->lanes[0];
+    if (!processor->facts.single || lane == NULL)
+        return;
+    if (live->moves_count > 0 && lane_join(lane, live->moves, live->moves_count))
+        live->moves_count = 0;
+    lane->hurry = lane->hurry || live->hurry || processor->leaves ||
+                  (!live->ready && at_end(processor, lane));
+    live->hurry = false;
+}
+
 static bool poll_store(struct processor *processor)
 {
     struct store_request *done[64];
@@ -137,10 +171,12 @@ static bool poll_store(struct processor *processor)
     for (size_t i = 0; i < count; i++) {
         uint64_t token = done[i]->token;
         uint32_t at = (uint32_t)(token >> 32) & 0xFFFF;
-        if ((token & LANE_TOKEN_BIT) == 0)
+        if ((token & LANE_TOKEN_BIT) == 0) {
+            live_look(processor, done[i]);
             live_on_store(&processor->live, done[i]);
-        else if (processor->lanes[at] != NULL)
+        } else if (processor->lanes[at] != NULL) {
             lane_on_store(processor->lanes[at], done[i]);
+        }
     }
     return count > 0;
 }
@@ -159,7 +195,7 @@ static void unreadable_take(struct processor *processor, struct lane *lane)
 }
 
 /* True: a batch was finished, or the bus may be asked again, which nobody else will say. */
-static bool step_lane(struct processor *processor, uint32_t at)
+static bool step_lane(struct processor *processor, uint32_t at, uint64_t now_ms)
 {
     struct lane *lane = processor->lanes[at];
     if (processor->leaving[at]) {
@@ -167,7 +203,7 @@ static bool step_lane(struct processor *processor, uint32_t at)
             lane_remove(processor, at);
         return false;
     }
-    bool finished = lane_step(lane);
+    bool finished = lane_step(lane, now_ms);
     for (struct lane_notice *notice = lane->notices; finished && notice != NULL;
          notice = notice->next)
         live_on_folded(&processor->live, notice->user, notice->outcome);
@@ -184,18 +220,25 @@ static bool step_lane(struct processor *processor, uint32_t at)
     return finished;
 }
 
+static uint64_t dropped_of(const struct processor *processor)
+{
+    return processor->lanes[0] != NULL ? processor->lanes[0]->dropped : 0;
+}
+
 bool processor_step(struct processor *processor, uint64_t now_ms)
 {
     bool finished = false, again = true;
     processor->unreadable = processor->unreadable_last = NULL;
     for (int round = 0; again && round < STEP_ROUNDS && processor->unreadable == NULL; round++) {
         for (uint32_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
-            if (processor->lanes[i] != NULL && step_lane(processor, i))
+            if (processor->lanes[i] != NULL && step_lane(processor, i, now_ms))
                 finished = true;
         }
         if (!processor->live.ready)
             processor->live.ready = processor_caught_up(processor);
+        processor->live.dropped_batches = dropped_of(processor);
         live_step(&processor->live, now_ms);
+        live_give(processor);
         again = poll_store(processor);
     }
     return finished || again || processor->unreadable != NULL;
@@ -203,7 +246,18 @@ bool processor_step(struct processor *processor, uint64_t now_ms)
 
 uint64_t processor_next_ms(const struct processor *processor)
 {
-    return live_next_ms(&processor->live);
+    uint64_t next_ms = live_next_ms(&processor->live);
+    for (uint32_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
+        uint64_t lane_ms =
+            processor->lanes[i] != NULL ? lane_next_ms(processor->lanes[i]) : TIMER_NEVER;
+        next_ms = lane_ms < next_ms ? lane_ms : next_ms;
+    }
+    return next_ms;
+}
+
+void processor_leave(struct processor *processor)
+{
+    processor->leaves = true;
 }
 
 uint64_t processor_lag(const struct processor *processor)

@@ -28,6 +28,7 @@ struct processor {
     bool paused[PROCESSOR_LANES_MAX];
     struct live live;
     bool failed;
+    bool leaves; /* the process ends: commits wait for no company */
     /* Records that batches of this step leave out, oldest first: to be kept before the next step,
      * which finishes them. */
     struct lane_unreadable *unreadable, *unreadable_last;
@@ -52,10 +53,13 @@ bool processor_step(struct processor *processor, uint64_t now_ms);
 /* When to step again at the latest, though nothing comes in; TIMER_NEVER. */
 uint64_t processor_next_ms(const struct processor *processor);
 
-/* Records not yet folded, of all lanes. */
+/* The process is about to end: what is folded is committed at once from now on. */
+void processor_leave(struct processor *processor);
+
+/* Records whose rows are not in the store yet, of all lanes. */
 uint64_t processor_lag(const struct processor *processor);
 bool processor_busy(const struct processor *processor);      /* lag above its maximum */
-bool processor_caught_up(const struct processor *processor); /* folded to the end as of now */
+bool processor_caught_up(const struct processor *processor); /* to the end as of now */
 bool processor_read_only(const struct processor *processor);
 /* The lane that met a newer program's records (its `stop` says which) and failed; or NULL. */
 const struct lane *processor_stopped(const struct processor *processor);

@@ -119,6 +119,12 @@ static bool processor_go_on(struct shard *shard)
     return any;
 }
 
+static void processor_end(struct shard *shard, uint32_t spread_ms)
+{
+    (void)spread_ms;
+    processor_leave(&shard->processor);
+}
+
 static uint64_t processor_due_ms(const struct shard *shard)
 {
     return processor_next_ms(&shard->processor);
@@ -154,6 +160,7 @@ const struct role_entry roles[ROLE_COUNT] = {
                         .on_rpc = processor_take_rpc,
                         .step = processor_go_on,
                         .next_ms = processor_due_ms,
+                        .drain = processor_end,
                         .stop = processor_stop},
 };
 

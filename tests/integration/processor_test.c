@@ -28,6 +28,7 @@ static struct arena arena;
 static struct memory_db db;
 static struct memory_store store;
 static struct processor processor;
+static uint64_t now_ms = 1000;
 
 static struct {
     struct bus port;
@@ -149,7 +150,7 @@ static void turns(void)
             struct bus_event event = {.kind = BUS_RECORD, .record = bus.log[bus.at++]};
             processor_on_bus(&processor, &event);
         }
-        (void)processor_step(&processor, 0);
+        (void)processor_step(&processor, now_ms += 10);
     }
     assert_false(processor.failed);
 }

@@ -146,6 +146,7 @@ struct test_store {
     struct store port;
     struct memory_store inner;
     uint64_t *fuse;
+    struct prng *prng;
 };
 
 static void store_submit(struct store *port, struct store_request *request)
@@ -172,6 +173,8 @@ static size_t store_poll(struct store *port, struct store_request **done, size_t
     struct test_store *store = (struct test_store *)port;
     if (*store->fuse == 0)
         return 0; /* the crash came before the answer */
+    if (prng_chance(store->prng, 300))
+        return 0; /* it comes later: a lane folds on over what is being committed */
     return store->inner.port.vtable->poll(&store->inner.port, done, max);
 }
 
@@ -209,7 +212,7 @@ static void world_open(struct world *world, bool single)
     world->bus.port.vtable = &bus_table;
     world->bus.single = single;
     world->bus.arena = &world->arena;
-    world->bus.prng = &world->prng;
+    world->bus.prng = world->store.prng = &world->prng;
     world->bus.fuse = world->store.fuse = &world->fuse;
     world->store.port.vtable = &store_table;
     for (size_t i = 0; i < 2; i++)
@@ -229,6 +232,7 @@ static bool life(struct world *world)
     struct bus_event events[32];
     struct processor_options options = {.devices_max = 16};
     bool folded = false;
+    uint64_t now_ms = 0;
     if (prng_chance(&world->prng, 500))
         options.bounds = (struct lane_bounds){LANE_ROWS_MIN, 64, 3000};
     memory_store_open(&world->store.inner, &world->db);
@@ -245,7 +249,8 @@ static bool life(struct world *world)
         size_t count = bus_poll(&world->bus.port, events, 1 + prng_below(&world->prng, 32));
         for (size_t i = 0; i < count; i++)
             processor_on_bus(&processor, &events[i]);
-        (void)processor_step(&processor, 0);
+        now_ms += prng_below(&world->prng, LANE_COMPANY_MS);
+        (void)processor_step(&processor, now_ms);
         assert_false(processor.failed);
         for (size_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
             if (processor.lanes[i] != NULL)

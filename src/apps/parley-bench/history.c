@@ -6,6 +6,7 @@
  * stopped or killed between filling and asking. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "apps/parley-bench/server.h"
@@ -15,6 +16,7 @@
 #define ROWS      50u
 #define SIGN_INS  32u
 #define ANSWER_US 20000000u
+#define FOLLOW_S  1 /* after filling: the rows follow the log by less */
 
 struct pages {
     struct histogram newest[2], back[2]; /* cold, warm */
@@ -202,6 +204,8 @@ enum bench_exit history_run(const struct options *options)
     done = done && (!fills || fill(&load, options, &filled));
     if (done && fills)
         report_fill(&report, &load, &filled);
+    const struct timespec follow = {.tv_sec = fills ? FOLLOW_S : 0};
+    (void)nanosleep(&follow, NULL);
     if (done && options->numbers[OPTION_PAGES] > 0 && read_all(&load, options, &pages)) {
         report_pages(&report, &pages);
         report_count(&report, "cold_read_bytes", pages.read_bytes[0]);
