@@ -5,11 +5,11 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
-#include "base/siphash.h"
 
-#define GROUP_BYTES (1 + ID_BYTES)
-#define KEY_BYTES   (GROUP_BYTES + ID_BYTES + 8)
-#define SLOTS_MIN   ((size_t)OVERLAY_CHUNK_ROWS * 4)
+#define MIX_1     UINT64_C(0xa0761d6478bd642f)
+#define MIX_2     UINT64_C(0xe7037ed1a0b428db)
+#define MIX_3     UINT64_C(0x8ebc6af09c88c6e3)
+#define SLOTS_MIN ((size_t)OVERLAY_CHUNK_ROWS * 4)
 
 static_assert((SLOTS_MIN & (SLOTS_MIN - 1)) == 0, "slots are masked");
 
@@ -18,17 +18,25 @@ static struct overlay_row *row_at(const struct overlay *overlay, size_t index)
     return &overlay->chunks[index / OVERLAY_CHUNK_ROWS][index % OVERLAY_CHUNK_ROWS];
 }
 
-/* Of the whole key, and of the part that a range shares. */
+/* Folded product of two words: each bit of both reaches all of the result. */
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Of the whole key, and of the part that a range shares. No keyed hash: under a seed that everybody
+ * knows it would cost more and hide nothing, and the tables live for one batch. */
 static void hash_key(const struct row_key *key, uint64_t *key_hash, uint64_t *group_hash)
 {
-    static const uint8_t seed[SIPHASH_SEED_BYTES] = {1}; /* keys hold hashes and ids of the log */
-    uint8_t packed[KEY_BYTES];
-    packed[0] = (uint8_t)key->table;
-    memcpy(packed + 1, key->a, ID_BYTES);
-    memcpy(packed + GROUP_BYTES, key->b, ID_BYTES);
-    memcpy(packed + GROUP_BYTES + ID_BYTES, &key->n, 8);
-    *key_hash = siphash(seed, slice_make(packed, KEY_BYTES));
-    *group_hash = siphash(seed, slice_make(packed, GROUP_BYTES));
+    uint64_t a[2], b[2];
+    memcpy(a, key->a, ID_BYTES);
+    memcpy(b, key->b, ID_BYTES);
+    uint64_t group = mix(a[0] ^ MIX_1 ^ (uint64_t)key->table, a[1] ^ MIX_2);
+    uint64_t rest = mix(b[0] ^ key->n ^ MIX_3, b[1] ^ MIX_1);
+    *group_hash = group;
+    *key_hash = mix(group ^ MIX_2, rest ^ MIX_3);
 }
 
 static bool same_group(const struct row_key *a, const struct row_key *b)
