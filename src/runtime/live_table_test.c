@@ -36,8 +36,16 @@ static enum status send(struct rpc *rpc, const struct rpc_peer *peer, struct sli
     return STATUS_OK;
 }
 
+static struct bus_facts facts(const struct bus *bus)
+{
+    (void)bus;
+    return (struct bus_facts){.partitions = 1, .single = true, .log_epoch = 1};
+}
+
 static const struct rpc_vtable table = {.send = send};
 static struct rpc rpc = {.vtable = &table};
+static const struct bus_vtable bus_table = {.facts = facts};
+static struct bus bus = {.vtable = &bus_table};
 
 static struct live_attach attach_of(uint32_t device)
 {
@@ -85,7 +93,7 @@ static void devices_come_and_go(void **state)
     (void)state;
     prng_init(&prng, 7);
     arena_init(&arena, 1u << 16);
-    assert_int_equal(live_open(&live, NULL, NULL, &rpc, PLACES), STATUS_OK);
+    assert_int_equal(live_open(&live, &bus, NULL, &rpc, PLACES), STATUS_OK);
     for (uint64_t step = 1; step < STEPS; step++) {
         uint32_t device = (uint32_t)prng_below(&prng, DEVICES);
         struct live_attach attach = attach_of(device);
