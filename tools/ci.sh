@@ -121,12 +121,15 @@ else
             plain) run build-test --no-rebuild --no-suite long ;;
             # Fuzzing takes its time, not its work: beside it others run.
             asan) run build-asan --no-rebuild --no-suite long --no-suite once \
-                --num-processes $(($(nproc) + 2)) ;;
+                --num-processes $(($(nproc) + 4)) ;;
         esac
     done
-    # Only what the suite needs is compiled, by `meson test` itself.
-    CC=clang configure build-tsan -Db_sanitize=thread "${sanitized[@]}" &&
-        run build-tsan --suite threads --num-processes $(($(nproc) + 3))
+    # Only what the suite needs is compiled, by `meson test` itself. These tests mostly wait, so the
+    # mutants are made beside them.
+    CC=clang configure build-tsan -Db_sanitize=thread "${sanitized[@]}" && {
+        run build-tsan --suite threads --num-processes $(($(nproc) + 3)) &
+        logs+=(build-tsan/meson-logs/testlog.json)
+    }
     if ls tests/mutants/*.patch >/dev/null 2>&1 && [ "$broken" = 0 ]; then
         say 'mutants'
         heartbeat mutants
@@ -134,6 +137,7 @@ else
         quiet
         logs+=(build-test/meson-logs/mutants.json)
     fi
+    wait
 fi
 say 'done'
 tools/sum-tests --broken "$broken" "${logs[@]}"
