@@ -126,7 +126,7 @@ static void *run(void *argument)
 {
     struct rocks_worker *worker = argument;
     for (;;) {
-        /* acquire, with the release in rocks_workers_close: what was asked before is seen */
+        /* acquire, with the release in rocks_db_rest: what was asked before is seen */
         bool stop = atomic_load_explicit(&worker->stop, memory_order_acquire);
         while (worker->number == ROCKS_WRITER ? write_turn(worker) : read_turn(worker))
             continue;
@@ -180,18 +180,26 @@ static void lane_close(struct rocks_lane *lane)
     ring_close(&lane->done);
 }
 
-void rocks_workers_close(struct rocks_db *db)
+void rocks_db_rest(struct rocks_db *db)
 {
     for (uint32_t i = 0; i < db->workers_count; i++) {
         struct rocks_worker *worker = &db->workers[i];
-        if (worker->started) {
-            atomic_store_explicit(&worker->stop, true, memory_order_release);
-            (void)sem_post(&worker->asked_count);
-            (void)pthread_join(worker->thread, NULL);
-            (void)sem_destroy(&worker->asked_count);
-        }
-        rocks_view_close(&worker->view);
-        arena_deinit(&worker->arena);
+        if (!worker->started)
+            continue;
+        worker->started = false;
+        atomic_store_explicit(&worker->stop, true, memory_order_release);
+        (void)sem_post(&worker->asked_count);
+        (void)pthread_join(worker->thread, NULL);
+        (void)sem_destroy(&worker->asked_count);
+    }
+}
+
+void rocks_workers_close(struct rocks_db *db)
+{
+    rocks_db_rest(db);
+    for (uint32_t i = 0; i < db->workers_count; i++) {
+        rocks_view_close(&db->workers[i].view);
+        arena_deinit(&db->workers[i].arena);
     }
     for (uint32_t i = 0; i < db->workers_count * db->options.handles; i++)
         lane_close(&db->lanes[i]);

@@ -170,8 +170,11 @@ bool rocks_db_full(struct rocks_db *db);
 /* A read was CORRUPT or IO since the open: rows lie in a damaged file. Any thread. */
 bool rocks_db_damaged(const struct rocks_db *db);
 
-/* Finishes what is in flight. Handles are gone with it. Does not flush: a ROCKS_FLUSH before it
- * makes the next open faster. Tolerates a zeroed one. */
+/* Before the memory of requests goes: what was submitted is finished and is not polled any more;
+ * nothing may be submitted after it. Tolerates a zeroed one. */
+void rocks_db_rest(struct rocks_db *db);
+/* Rests, and then handles are gone, too. Does not flush: a ROCKS_FLUSH before it makes the next
+ * open faster. Tolerates a zeroed one. */
 void rocks_db_close(struct rocks_db *db);
 
 /* By the thread that opened the database, before it is used; at most options.handles. `waker`: of

@@ -204,6 +204,7 @@ void assemble_close(struct node *node)
     bool stopped = node->log.state == LOG_STOPPED;
     if (!stopped)
         posix_file_close(&node->file);
+    rocks_db_rest(&node->index.db); /* a commit under way reads the rows that the shards hold */
     for (uint32_t i = node->shards == NULL ? 0 : node->shards_count; i-- > 0;) {
         struct node_shard *at = &node->shards[i];
         shard_close(&at->shard);
