@@ -124,12 +124,9 @@ else
                 --num-processes $(($(nproc) + 4)) ;;
         esac
     done
-    # Only what the suite needs is compiled, by `meson test` itself. These tests mostly wait, so the
-    # mutants are made beside them.
-    CC=clang configure build-tsan -Db_sanitize=thread "${sanitized[@]}" && {
-        run build-tsan --suite threads --num-processes $(($(nproc) + 3)) &
-        logs+=(build-tsan/meson-logs/testlog.json)
-    }
+    # Only what the suite needs is compiled, by `meson test` itself.
+    CC=clang configure build-tsan -Db_sanitize=thread "${sanitized[@]}" &&
+        run build-tsan --suite threads --num-processes $(($(nproc) + 3))
     if ls tests/mutants/*.patch >/dev/null 2>&1 && [ "$broken" = 0 ]; then
         say 'mutants'
         heartbeat mutants
@@ -137,7 +134,6 @@ else
         quiet
         logs+=(build-test/meson-logs/mutants.json)
     fi
-    wait
 fi
 say 'done'
 tools/sum-tests --broken "$broken" "${logs[@]}"
