@@ -18,7 +18,7 @@
 #define RUNS_TO_FILL  100u /* an outbox that is full at a snapshot: rare */
 
 struct run_options {
-    uint64_t seed, seeds, until_us, least;
+    uint64_t seed, seeds, until_us, least, enough;
     uint32_t scale;
     bool trace, quiet, marks, fleet, help;
     const char *history;
@@ -214,17 +214,24 @@ static bool number(const char *text, uint64_t *out)
 static bool read_options(int argc, char *const argv[], struct run_options *options)
 {
     static const struct option longs[] = {
-        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
-        {"until", required_argument, NULL, 'u'}, {"scale", required_argument, NULL, 'c'},
-        {"world", required_argument, NULL, 'w'}, {"history", required_argument, NULL, 'h'},
-        {"trace", no_argument, NULL, 't'},       {"quiet", no_argument, NULL, 'q'},
-        {"marks", no_argument, NULL, 'm'},       {"help", no_argument, NULL, 'H'},
-        {"least", required_argument, NULL, 'l'}, {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"until", required_argument, NULL, 'u'},
+        {"scale", required_argument, NULL, 'c'},
+        {"world", required_argument, NULL, 'w'},
+        {"history", required_argument, NULL, 'h'},
+        {"trace", no_argument, NULL, 't'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"marks", no_argument, NULL, 'm'},
+        {"help", no_argument, NULL, 'H'},
+        {"least", required_argument, NULL, 'l'},
+        {"enough", required_argument, NULL, 'e'},
+        {NULL, 0, NULL, 0},
     };
-    *options = (struct run_options){.seed = 1, .seeds = 1, .scale = 1000};
+    *options = (struct run_options){.seed = 1, .seeds = 1, .scale = 1000, .enough = UINT64_MAX};
     uint64_t value = 0;
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
-        bool wants = c == 's' || c == 'n' || c == 'u' || c == 'c' || c == 'l';
+        bool wants = c == 's' || c == 'n' || c == 'u' || c == 'c' || c == 'l' || c == 'e';
         if (c == '?' || (wants && !number(optarg, &value)))
             return false;
         switch (c) {
@@ -233,6 +240,7 @@ static bool read_options(int argc, char *const argv[], struct run_options *optio
         case 'u': options->until_us = value * 1000; break;
         case 'c': options->scale = (uint32_t)value; break;
         case 'l': options->least = value; break;
+        case 'e': options->enough = value; break;
         case 'h': options->history = optarg; break;
         case 't': options->trace = true; break;
         case 'q': options->quiet = true; break;
@@ -265,6 +273,7 @@ static const char help[] =
     "  --history FILE         write what the devices saw, for check\n"
     "  --quiet                a line only for a seed that fails\n"
     "  --least MESSAGES       fewer in all the seeds is a failure\n"
+    "  --enough MESSAGES      with so many no further seed is begun\n"
     "  --marks                which faults fired; one that was on and never fired is a failure\n"
     "\n"
     "The same seed gives the same world: its hash is printed.\n"
@@ -287,7 +296,7 @@ int run_main(int argc, char *const argv[])
     if (!run)
         return 2;
     bool well = true;
-    for (uint64_t i = 0; i < options.seeds && well; i++)
+    for (uint64_t i = 0; i < options.seeds && well && sums.sends < options.enough; i++)
         well = one_seed(run, &options, options.seed + i, &sums);
     memory_free(run);
     /* A few seeds cannot reach every mark: only who asks for the marks wants them all. */
