@@ -11,20 +11,7 @@
 
 #include "core/chat_group_rig.h"
 
-#define COUNT(array)          (sizeof(array) / sizeof *(array))
-#define BY(who, which, epoch) .person = who, .device = which, .mls_epoch = epoch
-
-/* A owner, b admin, c and d members; one device each, all in at cseq 1, epoch 1. */
-static void usual(struct group_rig *group)
-{
-    group_start(group, "Ab'cd", POLICY_ALL_MAY_SEND);
-}
-
-static void again(struct group_rig *group)
-{
-    group_close(group);
-    group_open(group);
-}
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const struct {
     struct group_commit commit;
@@ -103,7 +90,7 @@ static void every_refusal_of_a_commit(void **state)
 {
     struct group_rig *group = *state;
     for (size_t i = 0; i < COUNT(refusals); i++) {
-        usual(group);
+        group_usual(group);
         bool accepted = refusals[i].reason == PB_ERROR_CODE_NONE;
         enum fold_verdict verdict = group_commit(group, &refusals[i].commit);
         if ((verdict == FOLD_APPLIED) != accepted)
@@ -111,7 +98,7 @@ static void every_refusal_of_a_commit(void **state)
         group_check_refused(group, refusals[i].commit.person, refusals[i].reason);
         assert_int_equal(group_head(group).mls_epoch, accepted ? 2 : 1);
         assert_int_equal(group_head(group).cseq, accepted ? 2 : 1);
-        again(group);
+        group_again(group);
     }
 }
 
@@ -119,7 +106,7 @@ static void every_refusal_of_a_commit(void **state)
 static void a_removed_device(void **state)
 {
     struct group_rig *group = *state;
-    usual(group);
+    group_usual(group);
     assert_int_equal(group_devices_go(group, 4, "d1", false), FOLD_APPLIED);
     struct group_commit by_it = {BY(4, 1, 1)};
     assert_int_equal(group_commit(group, &by_it), FOLD_REFUSED);
@@ -160,7 +147,7 @@ static void a_removed_device_of_a_direct_chat(void **state)
 static void the_same_mid_is_a_repeat_another_is_late(void **state)
 {
     struct group_rig *group = *state;
-    usual(group);
+    group_usual(group);
     struct group_commit update = {BY(3, 1, 1)};
     struct pb_record first = group_commit_record(group, &update);
     struct pb_record other = group_commit_record(group, &update);
@@ -195,7 +182,7 @@ static void the_floor_rises_with_people_and_foreign_leaves(void **state)
         {{BY(1, 1, 1), .people = "Ab'c'd"}, false},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        usual(group);
+        group_usual(group);
         assert_int_equal(group_commit(group, &cases[i].commit), FOLD_APPLIED);
         if (group_head(group).floor != (cases[i].rises ? 2 : 1))
             fail_msg("case %zu", i);
@@ -205,14 +192,14 @@ static void the_floor_rises_with_people_and_foreign_leaves(void **state)
         group_check_refused(group, 1,
                             cases[i].rises ? PB_ERROR_CODE_STALE_EPOCH : PB_ERROR_CODE_NONE);
         assert_int_equal(group_send(group, 1, 1, cases[i].rises ? 1 : 2, 2), FOLD_APPLIED);
-        again(group);
+        group_again(group);
     }
 }
 
 static void joins_and_removals_take_effect_at_their_number(void **state)
 {
     struct group_rig *group = *state;
-    usual(group);
+    group_usual(group);
     struct group_commit swap = {
         BY(2, 1, 1),          .people = "Ab'ce",      .users_added = "e",
         .users_removed = "d", .leaves_added = "e1e2", .leaves_removed = "d1"};
@@ -249,7 +236,7 @@ static void joins_and_removals_take_effect_at_their_number(void **state)
 static void somebody_is_put_in_anew(void **state)
 {
     struct group_rig *group = *state;
-    usual(group);
+    group_usual(group);
     struct group_commit anew = {BY(2, 1, 1),          .people = "Ab'cd",    .users_added = "d",
                                 .users_removed = "d", .leaves_added = "d2", .leaves_removed = "d1"};
     assert_int_equal(group_commit(group, &anew), FOLD_APPLIED);
@@ -265,7 +252,7 @@ static void somebody_is_put_in_anew(void **state)
 static void a_new_policy_gives_new_rights(void **state)
 {
     struct group_rig *group = *state;
-    usual(group);
+    group_usual(group);
     struct group_commit mute = {BY(1, 1, 1), .people = "Ab'c'd", .rights = POLICY_ALL_MAY_ADD};
     assert_int_equal(group_commit(group, &mute), FOLD_APPLIED);
     assert_int_equal(group_membership(group, 3).role, POLICY_ROLE_ADMIN);
@@ -299,7 +286,7 @@ static void a_commit_of_a_self_chat(void **state)
 static void a_large_commit_does_not_ride_along(void **state)
 {
     struct group_rig *group = *state;
-    usual(group);
+    group_usual(group);
     struct group_commit update = {BY(3, 1, 1)};
     struct pb_record record = group_commit_record(group, &update);
     uint8_t *bytes = ARENA_ARRAY(&group->rig.arena, uint8_t, FOLD_BODY_BYTES_MAX);
@@ -314,7 +301,7 @@ static void a_large_commit_does_not_ride_along(void **state)
 static void a_replay_bears_what_it_bore(void **state)
 {
     struct group_rig *group = *state;
-    usual(group);
+    group_usual(group);
     group->rig.inlined = true;
     struct group_commit swap = {BY(2, 1, 1),          .people = "Ab'ce",    .users_added = "e",
                                 .users_removed = "d", .leaves_added = "e1", .leaves_removed = "d1"};

@@ -27,10 +27,14 @@ struct group_commit {
     uint8_t ver;    /* of the new policy, above the old one; 0: 1 */
 };
 
+/* Who commits, and in which epoch: the beginning of a struct group_commit. */
+#define BY(who, which, epoch) .person = who, .device = which, .mls_epoch = epoch
+
 int group_setup(void **state);
 int group_teardown(void **state);
 void group_open(struct group_rig *group);
 void group_close(struct group_rig *group);
+void group_again(struct group_rig *group); /* closed, and open for the next row of a table */
 
 struct slice group_user(struct group_rig *group, uint16_t person);
 struct slice group_device(struct group_rig *group, uint16_t person, uint8_t device);
@@ -56,6 +60,8 @@ struct pb_record group_create_range(struct group_rig *group, uint16_t first, uin
 struct pb_record group_create_many(struct group_rig *group, uint16_t count, uint32_t gen);
 /* Created with device 1 of each, at cseq 1, epoch 1. */
 void group_start(struct group_rig *group, const char *people, uint8_t rights);
+/* So started: A owner, b admin, c and d members, and all may send. */
+void group_usual(struct group_rig *group);
 
 /* Under a mid of its own, in the generation that stands. */
 struct pb_record group_commit_record(struct group_rig *group, const struct group_commit *commit);

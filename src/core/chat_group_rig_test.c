@@ -53,6 +53,12 @@ static struct slice id_of(struct group_rig *group, uint8_t kind, uint16_t person
     return slice_make(id, ID_BYTES);
 }
 
+void group_again(struct group_rig *group)
+{
+    group_close(group);
+    group_open(group);
+}
+
 struct slice group_user(struct group_rig *group, uint16_t person)
 {
     return id_of(group, 0x10, person, 0);
@@ -220,6 +226,11 @@ void group_start(struct group_rig *group, const char *people, uint8_t rights)
     struct pb_record record = group_create(group, 1, 1, people, leaves);
     record.body.create.policy = group_policy(group, people, POLICY_GROUP, 1, rights);
     assert_int_equal(group_fold(group, &record), FOLD_APPLIED);
+}
+
+void group_usual(struct group_rig *group)
+{
+    group_start(group, "Ab'cd", POLICY_ALL_MAY_SEND);
 }
 
 static const char *text(const char *maybe)

@@ -11,20 +11,7 @@
 
 #include "core/chat_group_rig.h"
 
-#define COUNT(array)          (sizeof(array) / sizeof *(array))
-#define BY(who, which, epoch) .person = who, .device = which, .mls_epoch = epoch
-
-/* A owner, b admin, c and d members; one device each, all in at cseq 1, epoch 1. */
-static void usual(struct group_rig *group)
-{
-    group_start(group, "Ab'cd", POLICY_ALL_MAY_SEND);
-}
-
-static void again(struct group_rig *group)
-{
-    group_close(group);
-    group_open(group);
-}
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const struct pb_record *bore(struct group_rig *group, uint16_t person,
                                     enum pb_record_body kind)
@@ -50,14 +37,14 @@ static void every_refusal_of_leaving(void **state)
         {4, 0, 1, PB_ERROR_CODE_NOT_ALLOWED},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        usual(group);
+        group_usual(group);
         struct pb_record record = group_leave_record(group, cases[i].person, cases[i].join_cseq);
         record.body.leave.gen = cases[i].gen;
         bool accepted = cases[i].reason == PB_ERROR_CODE_NONE;
         assert_int_equal(group_fold(group, &record), accepted ? FOLD_APPLIED : FOLD_REFUSED);
         group_check_refused(group, cases[i].person, cases[i].reason);
         assert_int_equal(group_head(group).pending_count, accepted);
-        again(group);
+        group_again(group);
     }
 }
 
@@ -75,7 +62,7 @@ static void only_groups_can_be_left(void **state)
 static void who_leaves_is_out_at_once(void **state)
 {
     struct group_rig *group = *state;
-    usual(group);
+    group_usual(group);
     assert_int_equal(group_leave(group, 4, 1), FOLD_APPLIED);
     const struct pb_record *told = bore(group, 4, PB_RECORD_BODY_ANNOUNCE); /* its last */
     const struct pb_member_change *left = &told->body.announce.entry.body.member;
@@ -167,7 +154,7 @@ static void a_commit_covers_all_or_nothing(void **state)
             fail_msg("case %zu: verdict %d", i, verdict);
         group_check_refused(group, covers[i].commit.person, covers[i].reason);
         assert_int_equal(group_head(group).pending_count, covers[i].pending);
-        again(group);
+        group_again(group);
     }
 }
 
@@ -212,7 +199,7 @@ static void a_next_generation_covers(void **state)
         assert_int_equal(group_fold(group, &record), accepted ? FOLD_APPLIED : FOLD_REFUSED);
         group_check_refused(group, 1, cases[i].reason);
         assert_int_equal(group_head(group).pending_count, accepted ? 0 : 2);
-        again(group);
+        group_again(group);
     }
 }
 
@@ -237,7 +224,7 @@ static void devices_and_accounts_that_go(void **state)
         {3, "c7c1c8", true, FOLD_APPLIED, 1, false}, /* remembered, though it is out */
         {4, "d1", true, FOLD_APPLIED, 2, false},
     };
-    usual(group);
+    group_usual(group);
     for (size_t i = 0; i < COUNT(steps); i++) {
         enum fold_verdict verdict =
             group_devices_go(group, steps[i].person, steps[i].devices, steps[i].closed);
@@ -258,7 +245,7 @@ static void devices_and_accounts_that_go(void **state)
 static void the_owner_leaves(void **state)
 {
     struct group_rig *group = *state;
-    usual(group);
+    group_usual(group);
     assert_int_equal(group_leave(group, 1, 1), FOLD_APPLIED);
     struct group_commit cover = {BY(4, 1, 1), .people = "b'cd", .users_removed = "a",
                                  .leaves_removed = "a1"};
@@ -272,7 +259,7 @@ static void the_owner_leaves(void **state)
 static void a_replay_bears_what_it_bore(void **state)
 {
     struct group_rig *group = *state;
-    usual(group);
+    group_usual(group);
     group->rig.inlined = true;
     struct pb_record record = group_leave_record(group, 4, 1);
     assert_int_equal(group_fold(group, &record), FOLD_APPLIED);
