@@ -139,18 +139,24 @@ static bool file_fails(bool signals)
     return true;
 }
 
-/* How many bytes of a transfer are done; −1 and errno. Only files are harmed here. */
+/* How many bytes of a harmed transfer are done; −1 and errno. */
+static ssize_t harmed(size_t bytes, int full, int broken)
+{
+    uint32_t io = atomic_load(&harm->io);
+    if (io == HARM_IO_SHORT)
+        return (ssize_t)(bytes > 1 ? bytes / 2 : bytes);
+    errno = io == HARM_IO_FULL ? full : io == HARM_IO_SIGNAL ? EINTR : broken;
+    return -1;
+}
+
+/* The same of any transfer. Only files are harmed here. */
 static ssize_t transfer(int fd, size_t bytes)
 {
     struct stat stat;
     if (harm == NULL || fd <= STDERR_FILENO || fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode) ||
         !due(&harm->files))
         return (ssize_t)bytes;
-    uint32_t io = atomic_load(&harm->io);
-    if (io == HARM_IO_SHORT)
-        return (ssize_t)(bytes > 1 ? bytes / 2 : bytes);
-    errno = io == HARM_IO_FULL ? ENOSPC : io == HARM_IO_SIGNAL ? EINTR : EIO;
-    return -1;
+    return harmed(bytes, ENOSPC, EIO);
 }
 
 HIDES ssize_t pread(int fd, void *into, size_t bytes, off_t at)
@@ -304,11 +310,7 @@ static ssize_t talk(size_t bytes)
 {
     if (harm == NULL || !due(&harm->net))
         return (ssize_t)bytes;
-    uint32_t io = atomic_load(&harm->io);
-    if (io == HARM_IO_SHORT)
-        return (ssize_t)(bytes > 1 ? bytes / 2 : bytes);
-    errno = io == HARM_IO_FULL ? ENOBUFS : io == HARM_IO_SIGNAL ? EINTR : ECONNRESET;
-    return -1;
+    return harmed(bytes, ENOBUFS, ECONNRESET);
 }
 
 HIDES ssize_t recv(int fd, void *into, size_t bytes, int flags)
